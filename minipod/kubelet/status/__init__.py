@@ -1,0 +1,1 @@
+"""What the API shows of a pod: computed by generate.py (pure), written by manager.py."""

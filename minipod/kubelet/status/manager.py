@@ -1,0 +1,73 @@
+"""Writes pod statuses to the API: in order, the newest only, and never a status that says nothing new.
+
+A pod's worker does not wait for the write (it is a disk sync away) except where the order matters: before a
+sandbox whose records the status replaces is thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from minipod.api import codec, core_v1, meta_v1
+from minipod.api.errors import StatusError
+from minipod.api.scheme import PODS
+from minipod.client.interface import Client
+
+log = logging.getLogger(__name__)
+
+
+class StatusManager:
+    """Keeps the last status of every pod on this node and its way to the API."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._written: dict[str, bytes] = {}
+        self._wanted: dict[str, tuple[core_v1.Pod, core_v1.PodStatus]] = {}
+        self._writers: dict[str, asyncio.Task[None]] = {}
+
+    def set(self, pod: core_v1.Pod, status: core_v1.PodStatus) -> None:
+        """Ask for `status` to be written; it replaces one that still waits."""
+        uid = pod.metadata.uid or ""
+        if uid not in self._writers and self._written.get(uid) == codec.encode(status):
+            return
+        self._wanted[uid] = (pod, status)
+        if uid not in self._writers:
+            self._writers[uid] = asyncio.create_task(self._write(uid), name=f"status-{pod.metadata.name}")
+
+    async def flush(self, uid: str) -> None:
+        """Return when the API holds the last status that was set."""
+        writer = self._writers.get(uid)
+        if writer:
+            await asyncio.shield(writer)
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone."""
+        self._wanted.pop(uid, None)
+        self._written.pop(uid, None)
+
+    async def _write(self, uid: str) -> None:
+        try:
+            while uid in self._wanted:
+                pod, status = self._wanted.pop(uid)
+                encoded = codec.encode(status)
+                if self._written.get(uid) == encoded:
+                    continue
+                await self._client.update(PODS, _status_only(pod, status), subresource="status")
+                self._written[uid] = encoded
+        except StatusError as error:
+            if error.code not in (404, 409):  # gone, or a new pod of that name: nobody to tell
+                log.error("cannot write pod status: %s", error, extra={"pod": pod.metadata.name})
+        finally:
+            self._writers.pop(uid, None)
+
+
+def _status_only(pod: core_v1.Pod, status: core_v1.PodStatus) -> core_v1.Pod:
+    """The kubelet is the one writer of status, so it names the object (with uid) but no resourceVersion."""
+    return core_v1.Pod(
+        metadata=meta_v1.ObjectMeta(
+            name=pod.metadata.name, namespace=pod.metadata.namespace, uid=pod.metadata.uid
+        ),
+        spec=pod.spec,
+        status=status,
+    )
