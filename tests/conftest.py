@@ -1,0 +1,1 @@
+"""What every test has: nothing yet but the rule that root tests say why they are skipped."""
