@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from minipod.runtime.types import ProcessExit as ProcessExit
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRequest:
@@ -36,15 +38,6 @@ class LogRequest:
     since_seconds: int | None = None
     since_time: str = ""
     limit_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessExit:
-    """`code` is 128 + signal when a signal ended the process; `message` is set when it never started."""
-
-    code: int
-    signal: int = 0
-    message: str = ""
 
 
 class ProcessStreams(Protocol):

@@ -133,6 +133,8 @@ class ContainerStatus:
     failure: StartFailure | None = None
     log_path: Path
     labels: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    """What could not be done as asked without keeping the container from running (sentences for a user)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,3 +153,26 @@ class SandboxStatus:
 
     def container(self, container_id: str) -> ContainerStatus | None:
         return next((c for c in self.containers if c.id == container_id), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecConfig:
+    """One more process in a running container. `process` is an OCI runtime-spec "process" object.
+
+    With `tty`, everything the process prints arrives as stdout.
+    """
+
+    process: Mapping[str, Any]
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    tty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessExit:
+    """`code` is 128 + signal when a signal ended the process; `message` is set when it never started."""
+
+    code: int
+    signal: int = 0
+    message: str = ""
