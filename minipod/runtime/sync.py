@@ -1,0 +1,115 @@
+"""What a child says to its parent between clone and execve, over one seqpacket socket.
+
+Each packet is one JSON object: a warning, the console (its master side rides along as SCM_RIGHTS) or the failure that
+ended the start. End of file without a failure means that execve succeeded: the child's end is close-on-exec.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minipod.runtime.types import StartFailure
+
+MAX_PACKET = 16384
+"""Longest packet; a child shortens its texts so that they fit."""
+
+_MAX_TEXT = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleReady:
+    """The process has a terminal; `master` is its master side, now owned by whoever received this."""
+
+    master: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartWarning:
+    """Something asked for could not be had on this host, and the process starts without it."""
+
+    message: str
+
+
+Event = ConsoleReady | StartWarning | StartFailure
+
+
+def channel() -> tuple[int, int]:
+    """A new (parent end, child end), both close-on-exec. The parent's end is non-blocking."""
+    parent, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent.setblocking(False)
+    return parent.detach(), child.detach()
+
+
+def receive(sync_fd: int) -> Event | None:
+    """The next event, or None at end of file. Raises BlockingIOError while there is none yet.
+
+    A reset or a torn packet cannot happen on a seqpacket socket of one writer; an unknown kind is a failure.
+    """
+    sock = socket.socket(fileno=sync_fd)
+    try:
+        data, fds, _flags, _address = socket.recv_fds(sock, MAX_PACKET, 1, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return None
+    finally:
+        sock.detach()
+    return _decode(data, fds) if data else None
+
+
+def _decode(data: bytes, fds: list[int]) -> Event:
+    message = json.loads(data)
+    match message.pop("type"):
+        case "console":
+            return ConsoleReady(fds[0])
+        case "warning":
+            return StartWarning(message["message"])
+        case "failure":
+            return StartFailure(**message)
+        case other:
+            return StartFailure(
+                stage="sync",
+                errno=errno.EPROTO,
+                operand=str(other),
+                message="unknown message from the child",
+            )
+
+
+def send_failure(sync_fd: int, failure: StartFailure) -> None:
+    _send(
+        sync_fd,
+        {
+            "type": "failure",
+            "stage": failure.stage,
+            "errno": failure.errno,
+            "operand": failure.operand[:_MAX_TEXT],
+            "message": failure.message[:_MAX_TEXT],
+        },
+    )
+
+
+def send_warning(sync_fd: int, message: str) -> None:
+    _send(sync_fd, {"type": "warning", "message": message[:_MAX_TEXT]})
+
+
+def send_console(sync_fd: int, master: int) -> None:
+    _send(sync_fd, {"type": "console"}, (master,))
+
+
+def _send(sync_fd: int, message: dict[str, str | int], fds: Sequence[int] = ()) -> None:
+    sock = socket.socket(fileno=sync_fd)
+    try:
+        socket.send_fds(sock, [json.dumps(message).encode()], fds)
+    finally:
+        sock.detach()
+
+
+def close(fd: int) -> None:
+    """Close a descriptor that may already be closed."""
+    try:
+        os.close(fd)
+    except OSError:
+        pass
