@@ -59,7 +59,15 @@ class Client(Protocol):
         uid: str = "",
     ) -> Any: ...
 
+    async def bind(self, pod: Any, node_name: str) -> None:
+        """Give a pod to a node (the binding subresource); 409 when it has one, is another by uid, or is ending."""
+
     def watch(
-        self, resource: Resource, namespace: str = "", *, resource_version: str = "", field_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        resource_version: str = "",
+        field_selector: str = "",
     ) -> AsyncIterator[WatchEvent]:
         """Events after resource_version; without one, first an ADDED for each object that exists."""

@@ -1,0 +1,302 @@
+"""The command line's door to the API: plain, synchronous, quick to import, JSON in and out.
+
+Objects are dicts here, because a command prints or forwards them and need not know their types. aiohttp and the
+generated types stay out of this module's imports: they cost more time than a whole `minipod get`.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+from minipod.api.errors import StatusError
+from minipod.client.connection import Connection, Head, ProtocolError
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+Query = Mapping[str, str | int | bool | None]
+"""Parameters; None leaves one out, a bool becomes "true" or "false"."""
+
+
+class ApiUnreachableError(Exception):
+    """No API server answers at the given place; the message says which, why and what to do."""
+
+
+def resource_path(
+    plural: str, namespace: str = "", name: str = "", subresource: str = "", *, api_version: str = "v1"
+) -> str:
+    """("pods", "default", "web", "log") -> "/api/v1/namespaces/default/pods/web/log"; every part is escaped.
+
+    Without a namespace: of all namespaces, or of a resource that has none.
+    """
+    parts = ["apis" if "/" in api_version else "api", *api_version.split("/")]
+    if namespace:
+        parts += ["namespaces", namespace]
+    parts += [plural, *([name] if name else []), *([subresource] if subresource else [])]
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+class ApiClient:
+    """Requests to one API server.
+
+    Every method raises StatusError for an answer that is an error and ApiUnreachableError when there is no answer.
+    Not for several threads at once, but any number of streams may be open beside plain requests.
+    """
+
+    def __init__(
+        self,
+        socket_path: str,
+        *,
+        timeout: float | None = None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> None:
+        """`timeout` (seconds) bounds each wait for bytes of a plain request; `on_warning` gets each Warning text."""
+        self.socket_path = socket_path
+        self._timeout = timeout
+        self._on_warning = on_warning
+        self._idle: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._idle:
+            self._idle.close()
+            self._idle = None
+
+    def get(self, path: str, query: Query | None = None) -> Any:
+        """One object, or a list as it comes ({"items": [...]})."""
+        return self.request("GET", path, query=query)
+
+    def table(self, path: str, query: Query | None = None) -> Any:
+        """The same as a meta.k8s.io/v1 Table: columnDefinitions and rows, as `get` prints them."""
+        return self.request("GET", path, query=query, accept=TABLE)
+
+    def create(self, path: str, obj: Any, query: Query | None = None) -> Any:
+        """POST `obj` to a collection or subresource; the object as stored."""
+        return self.request("POST", path, query=query, body=obj)
+
+    def replace(self, path: str, obj: Any, query: Query | None = None) -> Any:
+        """PUT; 409 when obj's resourceVersion is not the newest."""
+        return self.request("PUT", path, query=query, body=obj)
+
+    def patch(
+        self, path: str, patch: Any, query: Query | None = None, *, content_type: str = MERGE_PATCH
+    ) -> Any:
+        return self.request("PATCH", path, query=query, body=patch, content_type=content_type)
+
+    def delete(self, path: str, options: Any = None, query: Query | None = None) -> Any:
+        """`options`: a DeleteOptions dict, such as {"gracePeriodSeconds": 0}."""
+        return self.request("DELETE", path, query=query, body=options)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> Any:
+        """The answer, decoded if it is JSON and as text if not. `body`: bytes go as they are, else made JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Accept": accept, **({"Content-Type": content_type} if data is not None else {})}
+        target = _target(path, query)
+        connection, head = self._exchange(method, target, headers, data)
+        try:
+            content = b"".join(connection.read_body(head))
+        except OSError as error:
+            connection.close()
+            raise self.unreachable(error) from error
+        if connection.reusable and self._idle is None:
+            self._idle = connection
+        else:
+            connection.close()
+        self._check(head, content)
+        return json.loads(content) if JSON in head.get("content-type") else content.decode(errors="replace")
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+        content_type: str = "application/octet-stream",
+        accept: str = "*/*",
+    ) -> ByteStream:
+        """The answer's bytes as they arrive (logs, image transfers); use as a context manager, iterate over it.
+
+        `body` may be an iterable: it is sent piece by piece. No timeout applies.
+        """
+        connection = self.connect()
+        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
+        try:
+            connection.socket.settimeout(None)
+            connection.send(method, _target(path, query), headers, body)
+            head = connection.read_head()
+            if head.status >= 400:
+                self._check(head, b"".join(connection.read_body(head)))
+        except OSError as error:
+            connection.close()
+            raise self.unreachable(error) from error
+        except StatusError:
+            connection.close()
+            raise
+        self._check(head, b"")
+        return ByteStream(connection, head)
+
+    def watch(self, path: str, query: Query | None = None, *, accept: str = JSON) -> Iterator[Any]:
+        """Watch events as dicts ({"type": "ADDED", "object": {...}}) until the server ends the watch.
+
+        An event of type ERROR is raised as StatusError (410 Gone: list again and watch from there).
+        """
+        with self.stream("GET", path, query={**(query or {}), "watch": True}, accept=accept) as stream:
+            for line in stream.lines():
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise _status_error(event["object"])
+                yield event
+
+    def connect(self) -> Connection:
+        """A new connection, for what upgrades it to another protocol."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        sock.settimeout(self._timeout)
+        try:
+            sock.connect(self.socket_path)
+        except OSError as error:
+            sock.close()
+            raise self.unreachable(error) from error
+        return Connection(sock)
+
+    def _exchange(
+        self, method: str, target: str, headers: Mapping[str, str], data: bytes | None
+    ) -> tuple[Connection, Head]:
+        """Send and read the head. A kept connection may have been closed meanwhile: then, and only then, again."""
+        kept, self._idle = self._idle, None
+        if kept:
+            try:
+                kept.send(method, target, headers, data)
+                return kept, kept.read_head()
+            except (BrokenPipeError, ConnectionResetError, ProtocolError) as error:
+                kept.close()
+                if isinstance(error, ProtocolError) and method != "GET":
+                    raise self.unreachable(error) from error
+        connection = self.connect()
+        try:
+            connection.send(method, target, headers, data)
+            return connection, connection.read_head()
+        except OSError as error:
+            connection.close()
+            raise self.unreachable(error) from error
+
+    def _check(self, head: Head, content: bytes) -> None:
+        if self._on_warning:
+            for value in head.get_all("warning"):
+                self._on_warning(_warning_text(value))
+        if head.status >= 400:
+            raise error_of(head, content)
+
+    def unreachable(self, error: OSError) -> ApiUnreachableError:
+        """What a failed connection means, in words for the user."""
+        place = self.socket_path
+        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            return ApiUnreachableError(
+                f"no daemon answers at {place}: {error.strerror} (start it: minipod daemon)"
+            )
+        if isinstance(error, PermissionError):
+            return ApiUnreachableError(
+                f"cannot use {place}: {error.strerror} (the API socket is root's: use sudo)"
+            )
+        if isinstance(error, TimeoutError):
+            return ApiUnreachableError(
+                f"the daemon at {place} did not answer within {self._timeout:g} seconds"
+            )
+        return ApiUnreachableError(
+            f"the connection to the daemon at {place} broke: {error.strerror or error}"
+        )
+
+
+class ByteStream:
+    """An answer that is still coming. Leaving the context, or close(), hangs up."""
+
+    def __init__(self, connection: Connection, head: Head) -> None:
+        self.head = head
+        self._connection = connection
+        self._body = connection.read_body(head)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._body
+
+    def lines(self) -> Iterator[bytes]:
+        """Complete lines, without their newline."""
+        pending = b""
+        for chunk in self._body:
+            *lines, pending = (pending + chunk).split(b"\n")
+            yield from lines
+        if pending:
+            yield pending
+
+    def fileno(self) -> int:
+        """For select: readable when more has come (or the end)."""
+        return self._connection.socket.fileno()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def error_of(head: Head, content: bytes) -> StatusError:
+    """The error an answer carries: a Status, or whatever text there is."""
+    try:
+        status = json.loads(content)
+    except ValueError:
+        status = None
+    if isinstance(status, dict) and status.get("kind") == "Status":
+        return _status_error({"code": head.status, **status})
+    text = content.decode(errors="replace").strip() or head.reason
+    return _status_error({"code": head.status, "reason": "Unknown", "message": text})
+
+
+def _status_error(status: Mapping[str, Any]) -> StatusError:
+    from msgspec import convert  # only an error pays for the import
+
+    from minipod.api.meta_v1 import Status
+
+    return StatusError.from_status(convert(status, Status))
+
+
+def _target(path: str, query: Query | None) -> str:
+    pairs = {key: _text(value) for key, value in (query or {}).items() if value is not None}
+    return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def _text(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _warning_text(value: str) -> str:
+    """'299 - "some \\"text\\""' -> 'some "text"' (RFC 9111 5.5)."""
+    quoted = value.split(" ", 2)[-1]
+    return quoted.removeprefix('"').removesuffix('"').replace('\\"', '"').replace("\\\\", "\\")
