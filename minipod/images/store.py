@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from minipod.images.types import Image
+
+Images: TypeAlias = list[Image]
 
 
 class ImageStore:
@@ -41,11 +43,11 @@ class ImageStore:
         """
         raise NotImplementedError
 
-    def list(self) -> list[Image]:
+    def list(self) -> Images:
         """All images, by name."""
         raise NotImplementedError
 
-    async def import_archive(self, source: Path | AsyncIterable[bytes], *, name: str = "") -> list[Image]:
+    async def import_archive(self, source: Path | AsyncIterable[bytes], *, name: str = "") -> Images:
         """Take in a docker-save or OCI archive (plain, gzip or zstd), whole or not at all.
 
         `name` overrides the name in an archive of one image. Raises InvalidImageError, UnsupportedImageError,
