@@ -106,7 +106,7 @@ def expired(message: str) -> StatusError:
 
 
 def too_large(message: str) -> StatusError:
-    return StatusError(413, "RequestEntityTooLarge", f"Request entity is too large: {message}")
+    return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> StatusError:
@@ -125,7 +125,8 @@ def invalid(kind: str, name: str, causes: Iterable[FieldError], group: str = "")
     details = StatusDetails(
         name=name or None, group=group or None, kind=kind, causes=[error.to_cause() for error in errors]
     )
-    return StatusError(422, "Invalid", f"{kind} {quoted(name)} is invalid: {text}", details)
+    qualified = f"{kind}.{group}" if group else kind
+    return StatusError(422, "Invalid", f"{qualified} {quoted(name)} is invalid: {text}", details)
 
 
 def too_many_requests(message: str, retry_after_seconds: int = 1) -> StatusError:
