@@ -61,9 +61,9 @@ def duration(text: str) -> float:
 
 def size(text: str) -> int:
     """Bytes in a Kubernetes quantity such as "10Mi"."""
-    from minipod.api.quantity import Quantity
+    from minipod.api import quantity
 
-    return Quantity.parse(text).value()
+    return quantity.value(text)
 
 
 def cidr(text: str) -> str:

@@ -44,7 +44,8 @@ class Client(Protocol):
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> ObjectList: ...
 
-    async def create(self, resource: Resource, obj: Any) -> Any: ...
+    async def create(self, resource: Resource, obj: Any, *, dry_run: bool = False) -> Any:
+        """Store a new object; with dry_run do all but that."""
 
     async def update(self, resource: Resource, obj: Any, *, subresource: str = "") -> Any:
         """Replace the object (or, with subresource "status", its status); 409 when resourceVersion is stale."""

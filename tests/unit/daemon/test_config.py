@@ -106,3 +106,11 @@ def test_every_key_has_a_spelling_in_each_source() -> None:
 def test_enforcement_is_a_word_not_a_flag() -> None:
     config = Config.from_sources(environ={"MINIPOD_CGROUP_ENFORCEMENT": "best-effort"})
     assert config.cgroup_enforcement is CgroupEnforcement.BEST_EFFORT
+
+
+def test_the_documentation_lists_every_key_with_its_default() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
+    for f in dataclasses.fields(Config):
+        row = next((line for line in page.splitlines() if line.startswith(f"| `{camel(f.name)}` |")), "")
+        for part in (flag_name(f.name), env_name(f.name), f.metadata["default"], f.metadata["help"]):
+            assert part in row, f"docs/configuration.md: {camel(f.name)}: {part}"
