@@ -21,7 +21,8 @@ _EXPONENT = re.compile(r"[eE]([+-]?[0-9]{1,3})")
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _DECIMAL_NAMES = {power: suffix for suffix, power in _DECIMAL.items()}
-_NANO = Fraction(1, 10**9)
+NANO = Fraction(1, 10**9)
+MILLI = Fraction(1, 1000)
 MAX_DIGITS = 100
 LARGEST = Fraction(2**63 - 1)
 
@@ -40,10 +41,14 @@ def parse(text: str) -> Fraction:
     return _parse(text)[0]
 
 
-def canonical(text: str) -> str:
-    """The one spelling Kubernetes stores: "0.5" -> "500m", "1024Mi" -> "1Gi". Raises ValueError."""
+def canonical(text: str, *, finest: Fraction = NANO) -> str:
+    """The one spelling Kubernetes stores: "0.5" -> "500m", "1024Mi" -> "1Gi", rounded up to `finest`.
+
+    Raises ValueError.
+    """
     value, family = _parse(text)
-    return _format(value, family)
+    rounded = _ceil(abs(value) / finest) * finest
+    return _format(rounded if value >= 0 else -rounded, family)
 
 
 def from_number(number: int | float) -> str:
@@ -97,8 +102,8 @@ def _scale(suffix: str) -> tuple[Fraction, Format]:
 def _clamped(exact: Fraction) -> Fraction:
     if abs(exact) > LARGEST:
         return LARGEST if exact > 0 else -LARGEST
-    nanos = _ceil(abs(exact) / _NANO)
-    return nanos * _NANO if exact >= 0 else -nanos * _NANO
+    nanos = _ceil(abs(exact) / NANO)
+    return nanos * NANO if exact >= 0 else -nanos * NANO
 
 
 def _format(exact: Fraction, family: Format) -> str:
@@ -127,7 +132,7 @@ def _format_binary(number: int) -> str:
 def _mantissa(exact: Fraction) -> tuple[int, int]:
     """The integer and the largest power of 1000 it is multiplied by."""
     power = -9
-    number = int(exact / _NANO)
+    number = int(exact / NANO)
     while number % 1000 == 0 and power < 18:
         number //= 1000
         power += 3

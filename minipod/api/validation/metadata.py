@@ -1,0 +1,1 @@
+"""Names, labels, annotations and owners: what holds for the metadata of every object."""
