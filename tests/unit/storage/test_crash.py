@@ -22,8 +22,8 @@ async def test_kill_9_loses_nothing_acknowledged(tmp_path: Path, writes_before_t
     store = Store(path, RESOURCES)
     await store.start()
     for stored in store.list("pods"):
-        writer, which = stored.key.name.split("-")
-        found[int(writer)][which] = stored.obj.metadata.labels["value"]
+        number, which = stored.key.name.split("-")
+        found[int(number)][which] = stored.obj.metadata.labels["value"]
     await store.close()
     for writer in range(WRITERS):
         count = acknowledged[writer]

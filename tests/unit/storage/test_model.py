@@ -36,7 +36,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.store = Store(self.directory / "state.db", RESOURCES, max_changes=8)
+        self.store = Store(self.directory / "state.db", RESOURCES, max_changes=12)
         self.run(self.store.start())
         self.follow(self.store.watch("pods"))
 
