@@ -263,6 +263,10 @@ class ByteStream:
         """For select: readable when more has come (or the end)."""
         return self._connection.socket.fileno()
 
+    def settimeout(self, seconds: float | None) -> None:
+        """Bound each wait for more bytes from now on; when it is over, reading raises TimeoutError."""
+        self._connection.socket.settimeout(seconds)
+
     def close(self) -> None:
         self._connection.close()
 
