@@ -7,7 +7,44 @@ some 5 ms, so callers collect changes into one script.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import shutil
+import subprocess
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-"""Names of tables, chains and maps that need no thought about quoting."""
+"""Names of tables, chains and maps that nft takes without quotes."""
+
+SBIN = "/usr/sbin:/sbin"
+TIMEOUT = 30.0
+
+
+def apply(script: str) -> None:
+    """Feed `script` to `nft -f -`.
+
+    Raises FileNotFoundError when there is no nft, OSError(EINVAL) with nft's own words when the kernel or the
+    grammar refuses the script (nothing of it has then been applied), TimeoutError after 30 s.
+    """
+    command = [_program(), "-f", "-"]
+    try:
+        done = subprocess.run(
+            command, input=script, capture_output=True, text=True, timeout=TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(errno.ETIMEDOUT, f"nft -f -: no answer within {TIMEOUT:g} s") from None
+    if done.returncode != 0:
+        raise OSError(errno.EINVAL, f"nft -f -: {_complaint(done.stderr)}")
+
+
+def _program() -> str:
+    found = shutil.which("nft", path=f"{os.environ.get('PATH', os.defpath)}:{SBIN}")
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, "nft: no such program in PATH: install the nftables package")
+    return found
+
+
+def _complaint(stderr: str) -> str:
+    """The first error nft printed and the rule it is about, on one line."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip(" ^~\t")]
+    return ": ".join(lines[:2]) or "failed without a message"

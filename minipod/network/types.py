@@ -48,10 +48,7 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A pod's place on the network: eth0 in its namespace, `host_interface` on the bridge.
-
-    The ifindexes are 0 when they are not known (the one inside after a restart of the daemon).
-    """
+    """A pod's place on the network: `interface` in its namespace, `host_interface` on the bridge."""
 
     uid: str
     ip: str
@@ -61,7 +58,7 @@ class Attachment:
     mtu: int
     bridge: str
     host_interface: str
-    host_ifindex: int = 0
+    host_ifindex: int
     interface: str = "eth0"
-    ifindex: int = 0
+    ifindex: int
     host_ports: tuple[HostPort, ...] = ()

@@ -1,0 +1,116 @@
+"""The nft table in the kernel, kept equal to the mappings wanted.
+
+Changes that come while nft runs wait and go together in its next run, as one transaction with only what differs: 50
+pods with host ports cost a few runs of nft, a pod without any costs none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Network
+
+from minipod.linux import nftables
+from minipod.linux.conntrack import ConntrackSocket, delete_flows_answered_by, delete_untranslated_flows_to
+from minipod.network.errors import NetworkError
+from minipod.network.hostports import Mapping, check_conflicts
+from minipod.network.ruleset import difference, no_table, whole_table
+
+log = logging.getLogger(__name__)
+
+
+class Firewall:
+    """One nft table. Methods are called in the event loop; nft runs in a thread of its own."""
+
+    def __init__(self, table: str, bridge: str, pods: IPv4Network) -> None:
+        self._table = table
+        self._bridge = bridge
+        self._pods = pods
+        self._wanted: set[Mapping] = set()
+        self._applied: frozenset[Mapping] | None = None
+        """What the kernel has; None when that is unknown."""
+        self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "nft")
+
+    @property
+    def wants_loopback(self) -> bool:
+        """Whether the host's 127.0.0.1 answers for any pod."""
+        return any(mapping.on_loopback for mapping in self._wanted)
+
+    async def start(self, mappings: Collection[Mapping]) -> None:
+        """Make the table anew with these mappings; connections that are open stay so. Raises NetworkError."""
+        self._wanted = set(mappings)
+        self._applied = None
+        await self._settle()
+
+    async def add(self, mappings: Collection[Mapping]) -> None:
+        """Raises HostPortConflictError when one is given already, NetworkError; then none is added."""
+        new = set(mappings) - self._wanted
+        check_conflicts(new, self._wanted)
+        self._wanted |= new
+        try:
+            await self._settle()
+        except BaseException:
+            self._wanted -= new
+            raise
+
+    async def remove(self, mappings: Collection[Mapping]) -> None:
+        """Unknown ones are fine. Raises NetworkError."""
+        self._wanted -= set(mappings)
+        await self._settle()
+
+    async def destroy(self) -> None:
+        """Remove the table; one that is not there is fine."""
+        async with self._turn:
+            self._wanted, self._applied = set(), None
+            await self._run(lambda: self._apply(no_table(self._table)))
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+
+    async def _settle(self) -> None:
+        async with self._turn:
+            before, after = self._applied, frozenset(self._wanted)
+            if before == after:
+                return
+            self._applied = None
+            await self._run(lambda: self._change(before, after))
+            self._applied = after
+
+    def _change(self, before: frozenset[Mapping] | None, after: frozenset[Mapping]) -> None:
+        if before is None or not self._try(difference(self._table, before, after)):
+            self._apply(whole_table(self._table, self._bridge, self._pods, after))
+        self._forget_flows((before or frozenset()) - after, after - (before or frozenset()))
+
+    def _try(self, script: str) -> bool:
+        try:
+            nftables.apply(script)
+        except OSError as error:
+            # Somebody else changed or flushed the table.
+            log.warning("making nft table inet %s anew, a change failed: %s", self._table, error)
+            return False
+        return True
+
+    def _apply(self, script: str) -> None:
+        try:
+            nftables.apply(script)
+        except OSError as error:
+            raise NetworkError(f"cannot apply nft table inet {self._table}: {error}") from error
+
+    @staticmethod
+    def _forget_flows(gone: Collection[Mapping], new: Collection[Mapping]) -> None:
+        """Let UDP senders that go on sending notice the change."""
+        requests = [delete_flows_answered_by(m.pod_ip, m.pod_port) for m in gone if m.protocol == "udp"]
+        requests += [delete_untranslated_flows_to(m.host_port) for m in new if m.protocol == "udp"]
+        if not requests:
+            return
+        try:
+            with ConntrackSocket() as conntrack:
+                conntrack.request(*requests)
+        except OSError as error:
+            log.warning("UDP flows to changed host ports may go astray until they pause: %s", error)
+
+    async def _run(self, work: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, work)
