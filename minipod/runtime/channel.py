@@ -51,12 +51,12 @@ class Message:
 class MakeShim(Message):
     """Fork a shim that makes this sandbox. One descriptor goes along: the shim's end of its first connection.
 
-    `directory` is the pod's run directory, `cgroup` the absolute path of the pod's cgroup.
+    `directory` is the pod's run directory, `cgroup_root` the cgroup2 mount, below which config.cgroup is.
     """
 
     config: SandboxConfig
     directory: Path
-    cgroup: Path
+    cgroup_root: Path
     created_at: int
     log_max_bytes: int
     log_max_files: int
@@ -120,6 +120,13 @@ class Exec(Message):
 class Attach(Message):
     container_id: str
     stdin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloseStdin(Message):
+    """An attached client has no more input (ends the container's stdin when it is stdinOnce)."""
+
+    streams_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +212,7 @@ TO_SHIM: tuple[type[Message], ...] = (
     RemoveContainer,
     Exec,
     Attach,
+    CloseStdin,
     CloseStreams,
 )
 TO_DAEMON: tuple[type[Message], ...] = (
@@ -267,8 +275,11 @@ class Channel:
                 self._queue[0] = (memoryview(data)[sent:], ())
 
     def receive(self) -> Iterator[Received]:
-        """Every message that has arrived. Raises EOFError at the end, ProtocolError, OSError."""
-        while True:
+        """Every message that has arrived, until there is none or the channel is closed.
+
+        Raises EOFError at the end, ProtocolError, OSError.
+        """
+        while self.fileno() >= 0:
             try:
                 data, ancillary, flags, _ = self.socket.recvmsg(_CHUNK, _CMSG_SPACE, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:

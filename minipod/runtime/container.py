@@ -1,0 +1,308 @@
+"""One attempt at one container, inside its shim: created, then running, then exited, each step on record first.
+
+    created --start--> starting --execve--> running --exit--> exited
+                          └──────────── failure ───────────────┘
+
+A shim has a running container's first process as its child; the container's cgroup leaf holds all the others.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from minipod.linux.cgroup2 import cgroup, memory
+from minipod.runtime import launch, resources
+from minipod.runtime.children import Child, Children, failure_of, now_us
+from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
+from minipod.runtime.logs import LogFile
+from minipod.runtime.poller import Poller, Timer
+from minipod.runtime.pump import Output
+from minipod.runtime.state import ContainerRecord
+from minipod.runtime.types import (
+    ContainerConfig,
+    ContainerState,
+    ContainerStatus,
+    ExitRecord,
+    StartFailure,
+)
+
+START_TIMEOUT = 120.0
+"""Seconds until a start that hangs in the kernel is given up, as kubelet's runtimeRequestTimeout."""
+
+Finished = Callable[[RuntimeServiceError | None], None]
+"""Called once a start is over: with the error, or with None when the container runs."""
+
+
+class Surroundings(Protocol):
+    """What a container needs of its sandbox."""
+
+    poller: Poller
+    children: Children
+    cgroup: Path
+    log_max_bytes: int
+    log_max_files: int
+
+    @property
+    def infra(self) -> Child | None: ...
+
+    def container_changed(self, container: Container) -> None:
+        """Put it on record and tell."""
+
+    def trouble(self, message: str) -> None: ...
+
+
+class Container:
+    """Verbs raise WrongStateError when they do not apply to the state; see the module's diagram."""
+
+    def __init__(self, config: ContainerConfig, sandbox: Surroundings) -> None:
+        self.leaf = sandbox.cgroup / config.id
+        self.rootfs = config.rootfs
+        self.stdin = -1
+        """The near end of the container's stdin pipe or terminal."""
+        self.stdin_once = config.stdin_once
+        self.has_stdin = config.stdin
+        self.tty = config.tty
+        self.child: Child | None = None
+        self.output: Output | None = None
+        self._config: ContainerConfig | None = config
+        self._sandbox = sandbox
+        self._asked_at = 0
+        self._timer: Timer | None = None
+        self._timed_out = False
+        self._finished: Finished | None = None
+        self._when_gone: list[Callable[[], None]] = []
+        self.status = ContainerStatus(
+            id=config.id,
+            name=config.name,
+            attempt=config.attempt,
+            state=ContainerState.CREATED,
+            created_at=now_us(),
+            log_path=config.log_path,
+            labels=config.labels,
+        )
+
+    @property
+    def record(self) -> ContainerRecord:
+        return ContainerRecord(self.status, self.rootfs)
+
+    @property
+    def running(self) -> bool:
+        return self.status.state is ContainerState.RUNNING
+
+    # -- verbs -----------------------------------------------------------------------------------------------------
+
+    def start(self, finished: Finished) -> None:
+        """Launch; `finished` is called later, also when the launch fails at once."""
+        if self.status.state is not ContainerState.CREATED or self._finished is not None:
+            raise WrongStateError(f"container {self.status.name}: cannot start, it is {self.status.state}")
+        config, self._config = self._config, None  # it can be large, and a shim should be small
+        assert config is not None
+        self._finished = finished
+        self._asked_at = now_us()
+        try:
+            self._launch(config)
+        except OSError as error:
+            self.failed(failure_of("start container", error), now_us())
+
+    def signal(self, signum: int) -> None:
+        """To the first process; nothing when it has ended."""
+        if self.child is not None:
+            try:
+                signal.pidfd_send_signal(self.child.pidfd, signum)
+            except ProcessLookupError:
+                pass
+
+    def kill(self) -> None:
+        """SIGKILL to every process of the container, those forking right now included."""
+        try:
+            cgroup.kill(self.leaf)
+        except FileNotFoundError:
+            pass
+
+    def when_gone(self, callback: Callable[[], None]) -> None:
+        """Call back once the first process is gone and on record; at once when there is none."""
+        if self.child is None:
+            callback()
+        else:
+            self._when_gone.append(callback)
+
+    def not_when_gone(self, callback: Callable[[], None]) -> None:
+        """Take back a when_gone()."""
+        if callback in self._when_gone:
+            self._when_gone.remove(callback)
+
+    def close(self) -> None:
+        """Let go of streams and of the cgroup leaf, as far as it is empty."""
+        self.close_stdin()
+        if self.output is not None:
+            self.output.close()
+        self.remove_leaf()
+
+    def close_stdin(self) -> None:
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def remove_leaf(self) -> bool:
+        """Whether the cgroup leaf is gone; it cannot go while a process is dying in it."""
+        try:
+            os.rmdir(self.leaf)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+        return True
+
+    # -- events of the first process --------------------------------------------------------------------------------
+
+    def started(self, at: int) -> None:
+        assert self.child is not None
+        if self._timed_out:
+            return  # killed before its execve
+        if self.child.console >= 0:
+            self._take_console(self.child)
+        self._update(
+            state=ContainerState.RUNNING,
+            pid=self.child.pid,
+            started_at=at,
+            warnings=tuple(self.child.warnings),
+        )
+        self._finish(None)
+
+    def ended(self, code: int, signum: int, at: int) -> None:
+        self.kill()  # with a shared or the host's pid namespace, the rest of the container does not end by itself
+        if self.output is not None:
+            self.output.drain()
+        if self._timed_out:
+            self.failed(_too_slow(self.leaf), at)
+            return
+        exit_ = ExitRecord(
+            code=code,
+            signal=signum,
+            started_at=self.status.started_at,
+            finished_at=at,
+            oom_killed=code != 0 and self._oom_killed(),
+        )
+        self._gone(exit=exit_)
+
+    def failed(self, failure: StartFailure, at: int) -> None:
+        code = launch.exit_code(failure)
+        exit_ = ExitRecord(code=code, started_at=self._asked_at, finished_at=at)
+        warnings = tuple(self.child.warnings) if self.child else ()
+        if self.output is not None:
+            self.output.close()
+        self._gone(exit=exit_, failure=failure, warnings=warnings)
+        self._finish(StartError(failure))
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def _launch(self, config: ContainerConfig) -> None:
+        infra = self._sandbox.infra
+        if infra is None:
+            raise OSError(errno.ESRCH, "the pod's infra process is gone")
+        self._make_leaf(config)
+        log = LogFile(
+            config.log_path,
+            max_bytes=self._sandbox.log_max_bytes,
+            max_files=self._sandbox.log_max_files,
+        )
+        self.output = Output(log, self._sandbox.poller, self._log_trouble)
+        stdio = None if config.tty else self._pipes(config.stdin)
+        leaf_fd = cgroup.directory_fd(self.leaf)
+        try:
+            launched = launch.launch_container(
+                config.oci,
+                config.rootfs,
+                cgroup_fd=leaf_fd,
+                stdio=stdio,
+                subpaths=config.subpaths,
+                infra_pid=infra.pid,
+                infra_pidfd=infra.pidfd,
+            )
+        finally:
+            for fd in (leaf_fd, *(stdio or ())):
+                os.close(fd)
+        self.child = self._sandbox.children.add(launched, self)
+        self._timer = self._sandbox.poller.call_later(START_TIMEOUT, self._time_out)
+
+    def _make_leaf(self, config: ContainerConfig) -> None:
+        files = resources.cgroup_files(config.oci.get("linux", {}).get("resources") or {})
+        try:
+            os.mkdir(self.leaf)
+        except FileExistsError:
+            pass
+        cgroup.apply(self.leaf, files)
+
+    def _pipes(self, stdin: bool) -> tuple[int, int, int]:
+        """The container's ends of its streams; ours go to `stdin` and `output`."""
+        assert self.output is not None
+        if stdin:
+            near_in, self.stdin = os.pipe2(os.O_CLOEXEC)
+        else:
+            near_in = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        ends = [near_in]
+        for name in ("stdout", "stderr"):
+            read, write = os.pipe2(os.O_CLOEXEC)
+            self.output.add_stream(name, read)
+            ends.append(write)
+        return ends[0], ends[1], ends[2]
+
+    def _take_console(self, child: Child) -> None:
+        assert self.output is not None
+        master, child.console = child.console, -1
+        if self.has_stdin:
+            self.stdin = os.dup(master)
+        self.output.add_stream("stdout", master)
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self.kill()
+
+    def _oom_killed(self) -> bool:
+        try:
+            return memory.oom_kills(self.leaf) > 0
+        except OSError:  # no memory controller here
+            return False
+
+    def _gone(self, **changes: object) -> None:
+        self.child = None
+        self.close_stdin()
+        self.remove_leaf()
+        self._update(state=ContainerState.EXITED, pid=0, **changes)
+        waiting, self._when_gone = self._when_gone, []
+        for callback in waiting:
+            callback()
+
+    def _finish(self, error: RuntimeServiceError | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        finished, self._finished = self._finished, None
+        if finished is not None:
+            finished(error)
+
+    def _log_trouble(self, message: str) -> None:
+        self._sandbox.trouble(f"container {self.status.name}: {message}")
+        if self.output is not None and self.output.lost:
+            others = tuple(w for w in self.status.warnings if not w.startswith("log: "))
+            self._update(warnings=(*others, f"log: {message}"))
+
+    def _update(self, **changes: object) -> None:
+        self.status = replace(self.status, **changes)  # type: ignore[arg-type]
+        self._sandbox.container_changed(self)
+
+
+def _too_slow(leaf: Path) -> StartFailure:
+    return StartFailure(
+        stage="start",
+        errno=errno.ETIMEDOUT,
+        operand=leaf.name,
+        message=f"not started within {START_TIMEOUT:g} s; a mount of its root or volumes may be hanging",
+    )

@@ -1,0 +1,182 @@
+"""Moves a container's output from its pipes or terminal into its log, and copies to whoever is attached.
+
+Nothing here may keep a container waiting: a full disk loses log lines, a slow attached client is let go.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from minipod.runtime.logs import Clock, LineFramer, LogFile
+from minipod.runtime.poller import ERROR, Poller
+
+READ_SIZE = 64 * 1024
+READS_PER_TURN = 8
+"""So that one chatty container does not keep the loop from the others."""
+DRAIN_LIMIT = 64 * 1024 * 1024
+"""Most bytes taken at a container's end: a process outside its cgroup might go on writing for ever."""
+TAP_BUFFER = 1024 * 1024
+"""Bytes an attached client may lag behind (the size of its pipe)."""
+
+_CLOCK = Clock()
+
+
+class Output:
+    """All output of one container attempt: its log, its streams and the taps on them."""
+
+    def __init__(self, log: LogFile, poller: Poller, on_trouble: Callable[[str], None]) -> None:
+        """`on_trouble(sentence)` is called when the log begins to lose lines and when it works again."""
+        self._log = log
+        self._poller = poller
+        self._on_trouble = on_trouble
+        self._failing = False
+        self._streams: list[Stream] = []
+        self.taps: set[Tap] = set()
+
+    @property
+    def path(self) -> Path:
+        return self._log.path
+
+    @property
+    def lost(self) -> int:
+        return self._log.lost
+
+    def add_stream(self, name: str, fd: int) -> None:
+        """Read `fd` to its end and close it then. `name` is stdout or stderr."""
+        os.set_blocking(fd, False)
+        self._streams.append(Stream(self, name, fd, self._poller))
+
+    def drain(self) -> None:
+        """Take everything that is there now."""
+        for stream in list(self._streams):
+            stream.drain()
+
+    def close(self) -> None:
+        """End all streams and taps."""
+        for stream in list(self._streams):
+            stream.end()
+        for tap in list(self.taps):
+            tap.close()
+        self._log.close()
+
+    def write(self, stream: str, lines: bytes, data: bytes) -> None:
+        """Log `lines`, which hold `data`, and hand `data` to the taps."""
+        if lines:
+            self._log.write(lines, len(data))
+            if (self._log.error is not None) != self._failing:
+                self._report()
+        for tap in list(self.taps):
+            tap.put(stream, data)
+
+    def stream_ended(self, stream: Stream) -> None:
+        self._streams.remove(stream)
+        if not self._streams:
+            for tap in list(self.taps):
+                tap.close()
+            self._log.close()
+
+    def _report(self) -> None:
+        error = self._log.error
+        self._failing = error is not None
+        if error is not None:
+            self._on_trouble(
+                f"cannot write {self.path}: {error.strerror}; output of the container is being lost"
+            )
+        else:
+            self._on_trouble(f"{self.path} can be written again; {self.lost} bytes of output were lost")
+
+
+class Stream:
+    """One pipe, or the master side of a terminal."""
+
+    def __init__(self, output: Output, name: str, fd: int, poller: Poller) -> None:
+        self._output = output
+        self._name = name
+        self._fd = fd
+        self._poller = poller
+        self._framer = LineFramer(name)
+        poller.watch(fd, lambda _events: self._readable())
+
+    def drain(self) -> None:
+        """Read until there is nothing more for now."""
+        for _ in range(DRAIN_LIMIT // READ_SIZE):
+            if self._take() == 0:
+                return
+
+    def _readable(self) -> None:
+        for _ in range(READS_PER_TURN):
+            if self._take() < READ_SIZE:
+                return
+
+    def _take(self) -> int:
+        """One read; how many bytes it gave, 0 when there was nothing or the stream has ended."""
+        if self._fd < 0:
+            return 0
+        try:
+            data = os.read(self._fd, READ_SIZE)
+        except BlockingIOError:
+            return 0
+        except OSError:  # EIO: the last process has left the terminal
+            data = b""
+        if not data:
+            self.end()
+            return 0
+        self._output.write(self._name, self._framer.feed(data, _CLOCK.stamp(time.time_ns())), data)
+        return len(data)
+
+    def end(self) -> None:
+        if self._fd < 0:
+            return
+        self._poller.forget(self._fd)
+        os.close(self._fd)
+        self._fd = -1
+        rest = self._framer.finish(_CLOCK.stamp(time.time_ns()))
+        if rest:
+            self._output.write(self._name, rest, b"")
+        self._output.stream_ended(self)
+
+
+class Tap:
+    """An attached client's copy of the output, through pipes whose size is all it may lag behind."""
+
+    def __init__(
+        self, output: Output, names: tuple[str, ...], poller: Poller, on_close: Callable[[str], None]
+    ) -> None:
+        self._output = output
+        self._poller = poller
+        self._on_close = on_close
+        self._fds: dict[str, int] = {}
+        self.read_fds: dict[str, int] = {}
+        """The client's ends, by stream; they belong to whoever takes them."""
+        for name in names:
+            self.read_fds[name], self._fds[name] = os.pipe2(os.O_CLOEXEC)
+            fcntl.fcntl(self._fds[name], fcntl.F_SETPIPE_SZ, TAP_BUFFER)
+            os.set_blocking(self._fds[name], False)
+            poller.watch(self._fds[name], lambda _events: self.close("the client is gone"), ERROR)
+        output.taps.add(self)
+
+    def put(self, stream: str, data: bytes) -> None:
+        """Copy; a client that cannot take all of it is let go rather than waited for."""
+        fd = self._fds.get(stream, -1)
+        if fd < 0 or not data:
+            return
+        try:
+            if os.write(fd, data) == len(data):
+                return
+        except OSError:  # full, or the client is gone
+            pass
+        self.close(f"the client fell more than {TAP_BUFFER} bytes behind")
+
+    def close(self, reason: str = "") -> None:
+        """The client reads what is still in its pipes, then the end. `reason` goes on to `on_close`."""
+        if self not in self._output.taps:
+            return
+        self._output.taps.discard(self)
+        for fd in self._fds.values():
+            self._poller.forget(fd)
+            os.close(fd)
+        self._on_close(reason)

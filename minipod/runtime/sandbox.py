@@ -1,0 +1,211 @@
+"""One pod's sandbox inside its shim: the infra process, the containers, and the end of them all.
+
+The sandbox is READY exactly as long as its infra process lives. When that dies, everything else is killed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from minipod.linux.cgroup2 import cgroup
+from minipod.runtime import launch
+from minipod.runtime.channel import ContainerChanged, ContainerRemoved, MakeShim, Message, SandboxChanged
+from minipod.runtime.children import Child, Children, failure_of
+from minipod.runtime.container import Container
+from minipod.runtime.errors import NotFoundError, RuntimeServiceError, SandboxError, WrongStateError
+from minipod.runtime.poller import Poller
+from minipod.runtime.state import (
+    RESERVED_CONTAINER_IDS,
+    SandboxRecord,
+    StateDirectory,
+    check_name,
+    identify,
+    sandbox_status,
+)
+from minipod.runtime.types import ContainerConfig, SandboxState, SandboxStatus, StartFailure
+
+STOP_TIMEOUT = 30.0
+"""Seconds to wait for killed processes: only one that hangs in the kernel needs longer than a moment."""
+CGROUP_TIMEOUT = 2.0
+
+Finished = Callable[[RuntimeServiceError | None], None]
+
+
+class Sandbox:
+    """The verbs of a shim. `publish` hands an event to every connected daemon."""
+
+    def __init__(
+        self,
+        message: MakeShim,
+        *,
+        poller: Poller,
+        publish: Callable[[Message], None],
+        trouble: Callable[[str], None],
+    ) -> None:
+        self.poller = poller
+        self.children = Children(poller)
+        self.cgroup: Path = message.cgroup_root / message.config.cgroup
+        self.log_max_bytes = message.log_max_bytes
+        self.log_max_files = message.log_max_files
+        self.trouble = trouble
+        self.containers: dict[str, Container] = {}
+        self._infra: Child | None = None
+        self._publish = publish
+        self._state = StateDirectory(message.directory)
+        self._made: Finished | None = None
+        self._record = SandboxRecord(
+            config=message.config,
+            cgroup=self.cgroup,
+            created_at=message.created_at,
+            shim=identify(os.getpid()),
+        )
+
+    @property
+    def infra(self) -> Child | None:
+        """None before the sandbox is ready and after it has ended."""
+        return self._infra if self._record.state is SandboxState.READY else None
+
+    @property
+    def status(self) -> SandboxStatus:
+        return sandbox_status(self._record, tuple(c.status for c in self.containers.values()))
+
+    def container(self, container_id: str) -> Container:
+        """Raises NotFoundError."""
+        found = self.containers.get(container_id)
+        if found is None:
+            raise NotFoundError(f"no container {container_id} in sandbox {self._record.config.uid}")
+        return found
+
+    # -- verbs -----------------------------------------------------------------------------------------------------
+
+    def make(self, finished: Finished) -> None:
+        """Mounts, limits, infra process; `finished` is called later, also when it fails at once."""
+        self._made = finished
+        config = self._record.config
+        try:
+            self._save()
+            cgroup.apply(self.cgroup, config.resources)
+            for mount in config.mounts:
+                launch.mount_tmpfs(mount)
+            leaf = self.cgroup / "infra"
+            leaf.mkdir()
+            leaf_fd = cgroup.directory_fd(leaf)
+            try:
+                launched = launch.launch_infra(config, cgroup_fd=leaf_fd)
+            finally:
+                os.close(leaf_fd)
+        except OSError as error:
+            self._not_made(failure_of("create sandbox", error))
+        else:
+            self._infra = self.children.add(launched, self)
+
+    def create_container(self, config: ContainerConfig) -> None:
+        if self._record.state is not SandboxState.READY:
+            raise WrongStateError(f"sandbox {self._record.config.uid} is not ready")
+        check_name("container id", config.id)
+        if config.id in self.containers or config.id in RESERVED_CONTAINER_IDS:
+            raise RuntimeServiceError(f"container id {config.id} is taken")
+        container = Container(config, self)
+        self._state.write_container(container.record)
+        self.containers[config.id] = container
+        self._publish(ContainerChanged(container.status))
+
+    def remove_container(self, container_id: str, finished: Finished) -> None:
+        """Kill what runs of it and forget it; one that is not there is fine."""
+        container = self.containers.get(container_id)
+        if container is None:
+            finished(None)
+            return
+
+        def forget() -> None:
+            if self.containers.pop(container_id, None) is not None:
+                container.close()
+                self._state.remove_container(container_id)
+                self._publish(ContainerRemoved(container_id))
+            finished(None)
+
+        container.when_gone(forget)
+        container.kill()
+
+    def stop(self, finished: Finished) -> None:
+        """Kill everything; `finished` is called once all of it is dead and on record."""
+
+        def too_long() -> None:
+            finished(
+                RuntimeServiceError(
+                    f"processes {self.children.pids} do not die, killed {STOP_TIMEOUT:g} s ago"
+                )
+            )
+
+        timer = self.poller.call_later(STOP_TIMEOUT, too_long)
+
+        def all_gone() -> None:
+            if timer.callback is not None:
+                timer.cancel()
+                finished(None)
+
+        self._kill_containers()
+        if self._infra is not None:
+            cgroup.kill(self.cgroup / "infra")
+        self.children.when_none(all_gone)
+
+    def release(self) -> None:
+        """After stop(): close streams and remove the cgroup leaves. Raises OSError."""
+        for container in self.containers.values():
+            container.close()
+            if container.leaf.exists():
+                cgroup.remove(container.leaf, CGROUP_TIMEOUT)
+        cgroup.remove(self.cgroup / "infra", CGROUP_TIMEOUT)
+
+    def container_changed(self, container: Container) -> None:
+        """Put a container's status on record and tell everybody."""
+        try:
+            self._state.write_container(container.record)
+        except OSError as error:
+            self.trouble(f"cannot keep the state of container {container.status.name}: {error}")
+        self._publish(ContainerChanged(container.status))
+
+    # -- events of the infra process -----------------------------------------------------------------------------------
+
+    def started(self, at: int) -> None:  # noqa: ARG002
+        assert self._infra is not None
+        self._change(state=SandboxState.READY, infra=identify(self._infra.pid))
+        made, self._made = self._made, None
+        if made is not None:
+            made(None)
+
+    def ended(self, code: int, signum: int, at: int) -> None:  # noqa: ARG002
+        self._infra = None
+        self._change(state=SandboxState.NOT_READY, infra=None)
+        self._kill_containers()
+
+    def failed(self, failure: StartFailure, at: int) -> None:  # noqa: ARG002
+        self._infra = None
+        self._not_made(failure)
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def _not_made(self, failure: StartFailure) -> None:
+        made, self._made = self._made, None
+        if made is not None:
+            made(SandboxError(failure.message, failure))
+
+    def _kill_containers(self) -> None:
+        for container in self.containers.values():
+            container.kill()
+
+    def _change(self, **changes: object) -> None:
+        self._record = replace(self._record, **changes)  # type: ignore[arg-type]
+        try:
+            self._save()
+        except OSError as error:
+            self.trouble(f"cannot keep the state of the sandbox: {error}")
+        self._publish(
+            SandboxChanged(self._record.state, self._record.infra.pid if self._record.infra else 0)
+        )
+
+    def _save(self) -> None:
+        self._state.write_sandbox(self._record)

@@ -1,0 +1,125 @@
+"""The fork server: a small, single-threaded process that the daemon starts first and asks for shims.
+
+Started as `python -I -S` so that a clone of it is quick and small; it imports only what a shim needs. It makes the
+pod's cgroup and clones the shim straight into it, reaps shims that end, and ends itself when the daemon's end of its
+socket closes. Shims live on. It never answers: what goes wrong is said on the connection meant for the shim.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+from minipod.linux.cgroup2 import cgroup
+from minipod.linux.process import clone3
+from minipod.runtime import shim
+from minipod.runtime.channel import TO_SPAWNER, Channel, MakeShim, Received, Refused
+from minipod.runtime.children import failure_of
+from minipod.runtime.errors import ProtocolError, SandboxError
+from minipod.runtime.poller import Poller
+
+CONTROLLERS = frozenset({"cpu", "cpuset", "io", "memory", "pids", "hugetlb"})
+"""Controllers that pods get where the host has them."""
+
+
+class Spawner:
+    def __init__(self, control: socket.socket) -> None:
+        self._channel = Channel(control, TO_SPAWNER)
+        self._poller = Poller(_log_error)
+
+    def run(self) -> None:
+        """Until the daemon is gone."""
+        self._poller.watch(self._channel.fileno(), self._on_readable)
+        self._poller.watch_children(_reap)
+        # What is there now stays for good: the collector of no clone ever touches (and so copies) these pages.
+        gc.collect()
+        gc.freeze()
+        self._poller.run()
+
+    def _on_readable(self, _events: int) -> None:
+        try:
+            for received in self._channel.receive():
+                self._handle(received)
+        except (EOFError, OSError, ProtocolError) as error:
+            if not isinstance(error, EOFError):
+                _log_error(error)
+            self._poller.stop()
+
+    def _handle(self, received: Received) -> None:
+        message = received.message
+        if not isinstance(message, MakeShim) or len(received.fds) != 1:
+            raise ProtocolError(f"unexpected message {type(message).__name__}")
+        (fd,) = received.fds
+        try:
+            self._make_shim(message, fd)
+        except OSError as error:
+            _refuse(fd, error)
+        finally:
+            os.close(fd)
+
+    def _make_shim(self, message: MakeShim, fd: int) -> None:
+        leaf = _make_cgroup(message.cgroup_root, message.config.cgroup)
+        leaf_fd = cgroup.directory_fd(leaf)
+        try:
+            pid, pidfd = clone3(0, cgroup_fd=leaf_fd)
+            if pid == 0:
+                shim.main(message, fd)
+            os.close(pidfd)
+        finally:
+            os.close(leaf_fd)
+
+
+def _make_cgroup(root: Path, name: str) -> Path:
+    """The pod's cgroup with its leaf "shim", controllers handed down as far as there are any; the leaf."""
+    parts = Path(name).parts
+    if not parts or ".." in parts or Path(name).is_absolute():
+        raise OSError(f"not a cgroup name: {name!r}")
+    group = root
+    for part in parts:
+        _hand_down(group)
+        group = group / part
+        group.mkdir(exist_ok=True)
+    _hand_down(group)
+    leaf = group / "shim"
+    leaf.mkdir(exist_ok=True)
+    return leaf
+
+
+def _hand_down(group: Path) -> None:
+    """Let the group's children use every controller there is."""
+    cgroup.enable_controllers(group, CONTROLLERS & cgroup.controllers(group))
+
+
+def _reap() -> None:
+    """Shims that have ended; their daemon hears of it by their pidfd."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def _refuse(fd: int, error: OSError) -> None:
+    failure = failure_of("start shim", error)
+    channel = Channel(socket.socket(fileno=os.dup(fd)), ())
+    try:
+        channel.send(Refused(SandboxError.__name__, failure.message, failure))
+    except OSError:
+        pass
+    finally:
+        channel.close()
+
+
+def _log_error(error: Exception) -> None:
+    sys.stderr.write("spawner: " + "".join(traceback.format_exception(error)))
+    sys.stderr.flush()
+
+
+def main(control_fd: int) -> NoReturn:
+    Spawner(socket.socket(fileno=control_fd)).run()
+    sys.exit(0)
