@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -69,6 +69,11 @@ def required(path: str, message: str = "") -> FieldError:
 
 def invalid(path: str, value: Any, message: str) -> FieldError:
     return FieldError(path, ErrorReason.INVALID, message, value)
+
+
+def invalids(path: str, value: Any, messages: Iterable[str]) -> Iterator[FieldError]:
+    """One error for each thing that is wrong with the same value."""
+    return (invalid(path, value, message) for message in messages)
 
 
 def not_supported(path: str, value: Any, supported: Iterable[str]) -> FieldError:

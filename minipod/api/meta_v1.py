@@ -19,7 +19,7 @@ RawExtension: TypeAlias = Any
 FieldsV1: TypeAlias = dict[str, Any]
 _RFC3339 = (
     r"^(?!0000)\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)"
-    r"(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$"
+    r"(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)\Z"
 )
 Time: TypeAlias = Annotated[str, msgspec.Meta(pattern=_RFC3339), "Time"]
 MicroTime: TypeAlias = Annotated[str, msgspec.Meta(pattern=_RFC3339), "MicroTime"]

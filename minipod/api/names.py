@@ -10,6 +10,7 @@ import secrets
 
 LABEL_LENGTH = 63
 SUBDOMAIN_LENGTH = 253
+HOSTNAME_LENGTH = 64  # sethostname(2)
 LARGEST_ID = 2**32 - 1
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"

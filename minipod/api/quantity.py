@@ -11,6 +11,7 @@ import re
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 
 # Kubernetes' own sentence.
 FORMAT = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
@@ -21,9 +22,10 @@ _EXPONENT = re.compile(r"[eE]([+-]?[0-9]{1,3})")
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _DECIMAL_NAMES = {power: suffix for suffix, power in _DECIMAL.items()}
+_BINARY_NAMES = {0: ""} | {power: suffix for suffix, power in _BINARY.items()}
 NANO = Fraction(1, 10**9)
 MILLI = Fraction(1, 1000)
-MAX_DIGITS = 100
+MAX_LENGTH = 100
 LARGEST = Fraction(2**63 - 1)
 
 
@@ -41,6 +43,7 @@ def parse(text: str) -> Fraction:
     return _parse(text)[0]
 
 
+@lru_cache(maxsize=1024)
 def canonical(text: str, *, finest: Fraction = NANO) -> str:
     """The one spelling Kubernetes stores: "0.5" -> "500m", "1024Mi" -> "1Gi", rounded up to `finest`.
 
@@ -76,9 +79,10 @@ def milli_value(text: str) -> int:
     return _ceil(parse(text) * 1000)
 
 
+@lru_cache(maxsize=1024)
 def _parse(text: str) -> tuple[Fraction, Format]:
     match = _PARTS.fullmatch(text)
-    if match is None or len(text) > MAX_DIGITS:
+    if match is None or len(text) > MAX_LENGTH:
         raise ValueError(FORMAT_MESSAGE)
     sign, whole, fraction, suffix = match.group(1), match.group(2), match.group(3) or "", match.group(4)
     if not whole and not fraction:
@@ -125,8 +129,7 @@ def _format_binary(number: int) -> str:
     while number % 1024 == 0 and power < 60:
         number //= 1024
         power += 10
-    suffix = {bits: name for name, bits in _BINARY.items()}.get(power, "")
-    return f"{number}{suffix}"
+    return f"{number}{_BINARY_NAMES[power]}"
 
 
 def _mantissa(exact: Fraction) -> tuple[int, int]:
