@@ -168,5 +168,7 @@ def _refused(context: int, fstype: str, operand: str) -> None:
             said.append(os.read(context, 4096).decode(errors="replace").strip()[2:])
     except OSError:
         pass
-    detail = f" ({'; '.join(said)})" if said else ""
-    raise OSError(code, f"fsconfig({fstype}, {operand}): {os.strerror(code)}{detail}")
+    error = OSError(code, f"fsconfig({fstype}, {operand}): {os.strerror(code)}")
+    for line in said:
+        error.add_note(line)
+    raise error

@@ -36,6 +36,7 @@ class _CloneArgs(ctypes.Structure):
 # The lock is held across the call: the child would otherwise ask for it with the memory of one process and the
 # thread of another.
 _clone3 = system_call(435, ctypes.POINTER(_CloneArgs), ctypes.c_size_t, hold_gil=True)
+_close_range = system_call(436, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 
 
 def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
@@ -56,6 +57,12 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     if pid < 0:
         failed("clone3", hex(args.flags))
     return pid, (pidfd.value if pid else -1)
+
+
+def close_range(first: int, last: int) -> None:
+    """close_range(2): close all descriptors from `first` to `last` (~0: the highest) in one call."""
+    if _close_range(first, last & 0xFFFFFFFF, 0) < 0:
+        failed("close_range", first, last)
 
 
 def start_time(pid: int) -> int:

@@ -6,14 +6,49 @@ clone3 straight into the target cgroup and returns at once; what the child has t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import errno
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minipod.runtime.types import OverlayRootfs, SandboxConfig, StartFailure, SubPathMount, TmpfsMount
+from minipod.linux import prctl
+from minipod.linux.cgroup2 import cgroup
+from minipod.linux.libc import MACHINE
+from minipod.linux.mount import move_mount, new_mount
+from minipod.linux.namespaces import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUTS,
+    setns,
+    unshare,
+)
+from minipod.linux.process import clone3
+from minipod.runtime import child, device_rules, mount_options, namespace_plan, sync
+from minipod.runtime.child import LaunchError, Stage, step
+from minipod.runtime.errors import StartError
+from minipod.runtime.exec_init import start_exec
+from minipod.runtime.infra import start_infra
+from minipod.runtime.init import ContainerStart, start_container
+from minipod.runtime.namespace_plan import NamespacePlan
+from minipod.runtime.rootfs import receive_only
+from minipod.runtime.types import (
+    NamespaceMode,
+    OverlayRootfs,
+    SandboxConfig,
+    StartFailure,
+    SubPathMount,
+    TmpfsMount,
+)
 
-PAUSE = Path(__file__).with_name("pause-x86_64")
+PAUSE = Path(__file__).with_name(f"pause-{MACHINE}")
+
+exit_code = child.exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +66,24 @@ class Launched:
 
 def enter_private_mounts() -> None:
     """Give the shim its own mount namespace, a slave of the host's: what is mounted here never shows up there."""
-    raise NotImplementedError
+    unshare(CLONE_NEWNS)
+    receive_only()
 
 
 def mount_tmpfs(mount: TmpfsMount) -> None:
-    """Mount a sandbox's tmpfs in the shim's mount namespace, making its directory; raises OSError."""
-    raise NotImplementedError
+    """Mount a sandbox's tmpfs in the shim's mount namespace, making its directory; raises OSError.
+
+    `options` may mix mount attributes and the filesystem's own ("nosuid,nodev,mode=1777,size=64m").
+    """
+    options = mount_options.parse(mount.options.split(","))
+    mount.target.mkdir(mode=0o755, parents=True, exist_ok=True)
+    tree = new_mount("tmpfs", options.data, source="tmpfs", attributes=options.attr_set)
+    try:
+        target = os.open(mount.target, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        move_mount(tree, target)
+        os.close(target)
+    finally:
+        os.close(tree)
 
 
 def launch_infra(
@@ -47,9 +94,20 @@ def launch_infra(
     `config.network` POD makes new net and uts namespaces (NODE: the host's), `config.ipc` POD a new ipc one,
     `config.pid` POD a new pid namespace whose init the infra process is. The child sets hostname and sysctls and
     brings lo up before it gives up all rights. `cgroup_fd` is a directory descriptor of the leaf cgroup it lives in.
-    Raises OSError when clone3 fails.
+    Raises StartError when clone3 fails.
     """
-    raise NotImplementedError
+    own = 0
+    if config.network is NamespaceMode.POD:
+        own |= CLONE_NEWNET | CLONE_NEWUTS
+    if config.ipc is NamespaceMode.POD:
+        own |= CLONE_NEWIPC
+    if config.pid is NamespaceMode.POD:
+        own |= CLONE_NEWPID
+
+    def body(sync_fd: int, _keep: list[int]) -> None:
+        start_infra(config, own, oom_score_adj, pause, sync_fd)
+
+    return _launch(body, flags=own | CLONE_NEWNS, cgroup_fd=cgroup_fd, stdio=None)
 
 
 def launch_container(
@@ -66,12 +124,38 @@ def launch_container(
 
     `linux.namespaces` decides: a type without a path is new, with a path it is joined, a type not listed is the
     shim's (the host's). A path /proc/<infra_pid>/ns/... is joined through `infra_pidfd`, so that a reused pid number
-    cannot be hit. `stdio` are the descriptors of stdin, stdout and stderr; None when process.terminal is true: then the
-    child opens a terminal of its own devpts and sends the master (ConsoleReady). `rootfs.upper` and `.work` are made
-    when missing. Mount sources that equal a SubPathMount's target are taken from there; the target need not exist.
-    Raises OSError when clone3 or joining the pid namespace fails.
+    cannot be hit. `linux.resources.devices` is put on the cgroup; its other limits are the caller's to write. `stdio`
+    are the descriptors of stdin, stdout and stderr; None when process.terminal is true: then the child opens a
+    terminal of its own devpts and sends the master (ConsoleReady). `rootfs.upper` and `.work` are made when missing.
+    Mount sources that equal a SubPathMount's target are taken from there; the target need not exist.
+    Raises StartError when the child cannot even be cloned.
     """
-    raise NotImplementedError
+    linux = oci.get("linux") or {}
+    try:
+        with step(Stage.CONFIG, "linux.namespaces", "config"):
+            plan = namespace_plan.plan(linux.get("namespaces") or (), infra_pid)
+        with step(Stage.DEVICES, "linux.resources.devices", "limit access to devices"):
+            rules = device_rules.plan((linux.get("resources") or {}).get("devices") or ())
+            device_rules.apply(cgroup_fd, rules)
+    except LaunchError as error:
+        raise StartError(error.failure) from error
+    start = ContainerStart(
+        oci=oci,
+        rootfs=rootfs,
+        subpaths=subpaths,
+        namespaces=plan,
+        cgroup_mount="" if plan.own & CLONE_NEWCGROUP else os.fspath(cgroup.mount_point()),
+    )
+
+    def body(sync_fd: int, keep: list[int]) -> None:
+        start_container(start, sync_fd, keep[0] if keep else -1)
+
+    keep = (infra_pidfd,) if infra_pidfd >= 0 else ()
+    with ExitStack() as stack:
+        pid_namespace = _pid_namespace(plan, infra_pidfd, stack)
+        return _launch(
+            body, flags=plan.new, cgroup_fd=cgroup_fd, stdio=stdio, keep=keep, join_pid=pid_namespace
+        )
 
 
 def launch_exec(
@@ -80,11 +164,96 @@ def launch_exec(
     """Run one more process in the namespaces of a running container.
 
     `process` is an OCI process object: usually the container's own with other `args` and `terminal`. `stdio` as for
-    launch_container. Raises OSError (ESRCH when the container is gone).
+    launch_container. Raises StartError (errno ESRCH when the container is gone).
     """
-    raise NotImplementedError
+
+    def body(sync_fd: int, keep: list[int]) -> None:
+        start_exec(process, sync_fd, keep[0])
+
+    return _launch(
+        body,
+        flags=0,
+        cgroup_fd=cgroup_fd,
+        stdio=stdio,
+        keep=(container_pidfd,),
+        join_pid=container_pidfd,
+    )
 
 
-def exit_code(failure: StartFailure) -> int:
-    """The code Kubernetes and shells report for a start that failed: 127 not found, 126 not executable, else 128."""
-    raise NotImplementedError
+def _pid_namespace(plan: NamespacePlan, infra_pidfd: int, stack: ExitStack) -> int:
+    """What to join for the child's pid namespace: a pidfd, a namespace file (closed with `stack`), or -1 for none."""
+    if plan.infra & CLONE_NEWPID:
+        return infra_pidfd
+    for flag, path in plan.paths:
+        if flag == CLONE_NEWPID:
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise _start_error(Stage.NAMESPACES, error, path, f"join namespace {path}") from error
+            stack.callback(os.close, fd)
+            return fd
+    return -1
+
+
+def _launch(
+    body: Callable[[int, list[int]], None],
+    *,
+    flags: int,
+    cgroup_fd: int,
+    stdio: tuple[int, int, int] | None,
+    keep: Sequence[int] = (),
+    join_pid: int = -1,
+) -> Launched:
+    # Until its execve a child is a copy of the shim inside the container: nothing there may trace it.
+    prctl.set_dumpable(dumpable=False)
+    parent_end, child_end = sync.channel()
+    mask = child.block_signals()
+    try:
+        with _children_in(join_pid):
+            pid, pidfd = clone3(flags, cgroup_fd=cgroup_fd)
+            if pid == 0:
+                child.run(body, sync_fd=child_end, stdio=stdio, keep=keep)
+        return Launched(pid, pidfd, parent_end)
+    except OSError as error:
+        os.close(parent_end)
+        raise _start_error(Stage.CLONE, error, "clone3", "clone3") from error
+    finally:
+        child.restore_signals(mask)
+        os.close(child_end)
+
+
+@contextmanager
+def _children_in(pid_namespace: int) -> Iterator[None]:
+    """Let children be born in another pid namespace (a descriptor of it or of a process in it; -1 for the own one).
+
+    The caller itself stays where it is, and so it is their parent and can wait for them.
+    """
+    if pid_namespace < 0:
+        yield
+        return
+    home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(pid_namespace, CLONE_NEWPID)
+        try:
+            yield
+        finally:
+            setns(home, CLONE_NEWPID)
+    finally:
+        os.close(home)
+
+
+_HINTS = {
+    errno.EAGAIN: "the pids limit of the cgroup, or of the host, is reached",
+    errno.EBUSY: "the cgroup hands out controllers to groups below it and takes no process itself",
+    errno.ENODEV: "the cgroup has been removed",
+    errno.ENOSPC: "the host's limit of namespaces is reached, see /proc/sys/user",
+    errno.ESRCH: "it has ended",
+}
+
+
+def _start_error(stage: Stage, error: OSError, operand: str, what: str) -> StartError:
+    code = error.errno or 0
+    if hint := _HINTS.get(code):
+        error.add_note(hint)
+    message = f"{what}: {child.reason(error)}"
+    return StartError(StartFailure(stage=stage, errno=code, operand=operand, message=message))

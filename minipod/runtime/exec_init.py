@@ -1,0 +1,46 @@
+"""A further process in a running container: join its namespaces, then as for its first process.
+
+Between clone3 and execve it is already visible in the container's pid namespace with the host's files behind it. The
+shim is not dumpable and a child inherits that, so only CAP_SYS_PTRACE could reach into it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NoReturn
+
+from minipod.linux import namespaces
+from minipod.linux.keyring import join_new_session_keyring
+from minipod.runtime import become, command, credentials, devices, sync
+from minipod.runtime.child import Stage, step
+
+_JOINED = (
+    namespaces.CLONE_NEWNS
+    | namespaces.CLONE_NEWNET
+    | namespaces.CLONE_NEWIPC
+    | namespaces.CLONE_NEWUTS
+    | namespaces.CLONE_NEWCGROUP
+)
+"""The pid namespace was joined by the parent: it holds for children only."""
+
+
+def start_exec(process: Mapping[str, Any], sync_fd: int, container_pidfd: int) -> NoReturn:
+    """The whole way; raises LaunchError where it ends early."""
+    warn = partial(sync.send_warning, sync_fd)
+    with step(Stage.CONFIG, "process.env", "process"):
+        env = command.environment(process.get("env") or ())
+    os.setsid()
+    if process.get("oomScoreAdj") is not None:
+        credentials.set_oom_score_adj(process["oomScoreAdj"], warn)
+    join_new_session_keyring()
+    with step(Stage.NAMESPACES, "container", "join the container's namespaces"):
+        namespaces.setns(container_pidfd, _JOINED)
+    os.close(container_pidfd)
+    if process.get("terminal"):
+        root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        master, slave = devices.open_console(root, bind=False)
+        os.close(root)
+        become.adopt_console(process, sync_fd, master, slave)
+    become.become(process, env, warn)

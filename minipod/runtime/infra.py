@@ -1,0 +1,137 @@
+"""The infra process: it holds the pod's namespaces, owns nothing, may nothing, and waits.
+
+It ends as the tiny `pause` program (rootfs/pause/pause.c) where that runs, else as a loop of the same kind in Python.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import struct
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from minipod.linux import capabilities, namespaces, prctl
+from minipod.linux.mount import (
+    MNT_DETACH,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+    mount_setattr,
+    move_mount,
+    new_mount,
+    open_tree,
+    pivot_root,
+    umount2,
+)
+from minipod.runtime import credentials, rootfs, sync, sysctl
+from minipod.runtime.child import Stage, default_dispositions, step
+from minipod.runtime.types import SandboxConfig
+
+USER = 65535
+"""Kubernetes' pause image runs as this user: a container's root without CAP_SYS_PTRACE cannot look into it."""
+
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+
+
+def start_infra(
+    config: SandboxConfig, own: int, oom_score_adj: int | None, pause: Path, sync_fd: int
+) -> NoReturn:
+    """The whole way; `own` are the CLONE_NEW* flags of the namespaces it was born with. Raises LaunchError."""
+    os.setsid()
+    if oom_score_adj is not None:
+        credentials.set_oom_score_adj(oom_score_adj, partial(sync.send_warning, sync_fd))
+    if own & namespaces.CLONE_NEWUTS:
+        with step(Stage.HOSTNAME, config.hostname, f"set hostname {config.hostname}"):
+            namespaces.sethostname(config.hostname)
+    if own & namespaces.CLONE_NEWNET:
+        with step(Stage.NAMESPACES, "lo", "bring up the loopback interface"):
+            _bring_up_loopback()
+    for name, value in config.sysctls.items():
+        with step(Stage.SYSCTL, name, f"sysctl {name}"):
+            sysctl.write(name, value, own)
+    program = _open_program(pause)
+    with step(Stage.ROOTFS, "/", "make an empty root"):
+        _enter_empty_root()
+    with step(Stage.CAPABILITIES, "all", "give up all rights"):
+        _give_up_rights()
+    _wait(program, sync_fd)
+
+
+def _bring_up_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
+
+
+def _open_program(pause: Path) -> int:
+    """A descriptor to execute the program by, on a read-only mount of its own, or -1 when it is not there.
+
+    With a shared pid namespace containers see this process: through /proc/1/exe nobody shall write to the file.
+    """
+    try:
+        tree = open_tree(os.fspath(pause))
+    except OSError:
+        return -1
+    mount_setattr(tree, attr_set=MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+    return tree
+
+
+def _enter_empty_root() -> None:
+    rootfs.receive_only()
+    attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
+    empty = new_mount("tmpfs", "ro,size=4k,nr_inodes=2,mode=555", source="infra", attributes=attributes)
+    # Any directory will do as its place: in a moment the whole tree around it is gone.
+    place = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    move_mount(empty, place)
+    os.fchdir(empty)
+    pivot_root(".", ".")
+    umount2(".", MNT_DETACH)
+    os.chdir("/")
+    os.close(place)
+    os.close(empty)
+
+
+def _give_up_rights() -> None:
+    prctl.set_no_new_privs()
+    capabilities.limit_bounding(0)
+    os.setgroups([])
+    os.setresgid(USER, USER, USER)
+    os.setresuid(USER, USER, USER)
+    capabilities.capset(effective=0, permitted=0, inheritable=0)
+    capabilities.set_ambient(0)
+
+
+def _wait(program: int, sync_fd: int) -> NoReturn:
+    if program >= 0:
+        # Still blocked: a SIGTERM before the program waits for it would be lost on an init, deadly to others.
+        default_dispositions()
+        try:
+            os.execve(program, ["/pause"], {})  # noqa: S606
+        except OSError:
+            # Another architecture, or a file that was damaged: anything that waits will do.
+            pass
+    _wait_in_python(sync_fd)
+
+
+def _wait_in_python(sync_fd: int) -> NoReturn:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _SIGNALS)
+    prctl.set_name("pause")
+    sync.close(sync_fd)
+    while True:
+        if signal.sigwait(_SIGNALS) != signal.SIGCHLD:
+            os._exit(0)
+        _reap()
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0] > 0:
+            pass
+    except ChildProcessError:
+        pass
