@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from minipod.client.interface import EventType
 
 
@@ -40,9 +42,14 @@ class Stored:
         return f"Stored({'/'.join(part for part in self.key if part)} at {self.version})"
 
 
+def at_version(obj: Any, version: int) -> Any:
+    """A copy of an object, as shallow as can be, that says this resourceVersion."""
+    return replace(obj, metadata=replace(obj.metadata, resourceVersion=str(version)))
+
+
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Store this object, which from now on belongs to the store (it sets the resourceVersion in it).
+    """Store this object, which nobody changes any more (its resourceVersion is set in a copy of its metadata).
 
     `durable`: on disk before the write is acknowledged, so that a power cut cannot undo it. Without it the write
     survives the death of the daemon all the same, only a power cut may lose the last seconds: for what is

@@ -15,15 +15,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from minipod.api import codec
 from minipod.api.errors import StatusError
 from minipod.api.scheme import Resource
 from minipod.client.interface import EventType
 from minipod.storage.database import Database, Row
 from minipod.storage.errors import StorageError
-from minipod.storage.interface import Change, Decide, Keep, Key, Put, Stored, Written
+from minipod.storage.interface import Change, Decide, Keep, Key, Put, Stored, Written, at_version
 from minipod.storage.retention import Retention, RetentionIndex
 from minipod.storage.window import MAX_CHANGES, ChangeWindow, Cursor
 from minipod.storage.writer import BatchWriter, PendingWrite
@@ -119,7 +117,7 @@ class Store:
         self, key: Key, obj: Any, latest: Stored | None, base: _Pending | None, *, durable: bool
     ) -> _Pending:
         self._assigned += 1
-        obj.metadata.resourceVersion = str(self._assigned)
+        obj = at_version(obj, self._assigned)
         now = self._clock()
         stored = Stored(key, obj, codec.encode(obj), self._assigned, now)
         change = Change(EventType.MODIFIED if latest else EventType.ADDED, stored, latest)
@@ -127,8 +125,7 @@ class Store:
 
     def _remove(self, key: Key, latest: Stored, base: _Pending | None, *, durable: bool) -> _Pending:
         self._assigned += 1
-        metadata = msgspec.structs.replace(latest.obj.metadata, resourceVersion=str(self._assigned))
-        obj = msgspec.structs.replace(latest.obj, metadata=metadata)
+        obj = at_version(latest.obj, self._assigned)
         now = self._clock()
         last = Stored(key, obj, codec.encode(obj), self._assigned, now)
         change = Change(EventType.DELETED, last, latest)

@@ -1,0 +1,1 @@
+"""What may be done to objects, whoever asks: over HTTP or in the same process, the rules are applied here."""
