@@ -1,0 +1,33 @@
+"""YAML as kubectl writes it: sorted keys, lists not indented, double quotes where quotes are due."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+AMBIGUOUS = frozenset(("y", "Y", "n", "N"))
+"""Plain to PyYAML, truth values to Kubernetes' parser."""
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def _string(dumper: Any, text: str) -> Any:
+    style = None
+    if "\n" in text and not any(line.endswith((" ", "\t")) for line in text.split("\n")):
+        style = "|"
+    elif (
+        text in AMBIGUOUS or dumper.resolve(yaml.ScalarNode, text, (True, False)) != "tag:yaml.org,2002:str"
+    ):
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _string)
+
+
+def yaml_text(obj: Any) -> str:
+    return str(yaml.dump(obj, Dumper=_Dumper, default_flow_style=False, width=80, allow_unicode=True))

@@ -1,0 +1,74 @@
+"""What a command line has settled before its verb begins: which API, which namespace, how talkative."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from minipod.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from minipod.cli.discovery import Discovery
+    from minipod.client.http import ApiClient
+
+DEFAULT_SOCKET = "/run/minipod/minipod.sock"
+
+
+@dataclass
+class Session:
+    """Filled in by the global flags, wherever they stand. Nothing is opened before it is asked for."""
+
+    socket: str = ""
+    kubeconfig: str = ""
+    namespace: str = ""
+    verbosity: int = 0
+    request_timeout: str = ""
+
+    @property
+    def socket_path(self) -> str:
+        return self.socket or os.environ.get("MINIPOD_SOCKET") or DEFAULT_SOCKET
+
+    @property
+    def current_namespace(self) -> str:
+        return self.namespace or "default"
+
+    @cached_property
+    def api(self) -> ApiClient:
+        """The connection to the API. Raises CommandError when the flags name none that can be used."""
+        return self.new_client()
+
+    def new_client(self) -> ApiClient:
+        """Another connection, for another thread."""
+        from minipod.client.http import ApiClient
+
+        if self.kubeconfig:
+            raise CommandError(
+                "--kubeconfig needs the API over TLS, which this version does not serve yet; use --socket"
+            )
+        timeout = None
+        if self.request_timeout:
+            from minipod.cli.durations import parse_duration
+
+            timeout = parse_duration(self.request_timeout, "--request-timeout") or None
+        if self.verbosity >= 6:
+            from minipod.cli.tracing import TracingClient
+
+            return TracingClient(
+                self.socket_path, timeout=timeout, on_warning=warn, bodies=self.verbosity >= 8
+            )
+        return ApiClient(self.socket_path, timeout=timeout, on_warning=warn)
+
+    @cached_property
+    def discovery(self) -> Discovery:
+        from minipod.cli.discovery import Discovery
+
+        return Discovery(self.api)
+
+
+def warn(text: str) -> None:
+    """A warning on standard error, its first word yellow on a terminal."""
+    label = "\x1b[33;1mWarning:\x1b[0m" if sys.stderr.isatty() else "Warning:"
+    print(label, text, file=sys.stderr)
