@@ -41,6 +41,7 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO, IFLA
     18,
     20,
 )
+IFLA_OPERSTATE = 16
 IFLA_AF_SPEC, IFLA_GROUP, IFLA_NET_NS_FD, IFLA_EXT_MASK = 26, 27, 28, 29
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
@@ -55,6 +56,8 @@ RT_TABLE_MAIN, RT_TABLE_LOCAL = 254, 255
 RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, RTN_LOCAL = 3, 0, 1, 2
 
 IFF_UP = 0x1
+IF_OPER_UP = 6
+"""Operational state: up, with carrier, and its queue runs (linux/if.h)."""
 LOOPBACK_INDEX = 1
 """lo is the first link of every network namespace."""
 
@@ -81,6 +84,7 @@ class Link:
     mac: str
     alias: str
     up: bool
+    operational: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +294,7 @@ def parse_link(body: bytes) -> Link:
         mac=found.get(IFLA_ADDRESS, b"").hex(":"),
         alias=_text(found.get(IFLA_IFALIAS, b"")),
         up=bool(flags & IFF_UP),
+        operational=found.get(IFLA_OPERSTATE) == bytes([IF_OPER_UP]),
     )
 
 

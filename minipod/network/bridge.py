@@ -18,7 +18,7 @@ from minipod.linux.rtnetlink import (
     new_bridge,
     set_link,
 )
-from minipod.network.errors import NetworkError
+from minipod.network.errors import NetworkError, cause
 from minipod.network.ipam import gateway_of, mac_of
 from minipod.network.routes import colliding_route, default_interface
 
@@ -65,7 +65,7 @@ class Bridge:
             self._configure()
         except OSError as error:
             raise NetworkError(
-                f"cannot set up bridge {self.name} with address {self.address}: {error}"
+                f"cannot set up bridge {self.name} with address {self.address}: {cause(error)}"
             ) from error
         _let_forward()
 
@@ -93,7 +93,7 @@ class Bridge:
             self._route.request(delete_link(self.name))
         except OSError as error:
             if error.errno != errno.ENODEV:
-                raise NetworkError(f"cannot remove bridge {self.name}: {error}") from error
+                raise NetworkError(f"cannot remove bridge {self.name}: {cause(error)}") from error
 
     def route_loopback(self, *, enabled: bool) -> None:
         """Whether packets from and to 127.0.0.0/8 may cross the bridge (route_localnet, ip-sysctl.rst)."""
@@ -102,7 +102,7 @@ class Bridge:
             if net_sysctl.read(name) != value:
                 net_sysctl.write(name, value)
         except OSError as error:
-            raise NetworkError(f"host ports on 127.0.0.1: {error}") from error
+            raise NetworkError(f"host ports on 127.0.0.1: {cause(error)}") from error
 
     def _make(self) -> Link:
         # In one datagram: a bridge is never seen without its owner's name, not even by a successor of a killed daemon.
@@ -132,5 +132,5 @@ def _let_forward() -> None:
             net_sysctl.write(name, "1")
     except OSError as error:
         raise NetworkError(
-            f"pods cannot reach beyond this host: {error}; set it yourself: sysctl -w net.ipv4.ip_forward=1"
+            f"pods cannot reach beyond this host: {cause(error)}; set it yourself: sysctl -w net.ipv4.ip_forward=1"
         ) from error

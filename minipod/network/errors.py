@@ -20,3 +20,9 @@ class AddressesExhaustedError(NetworkError):
 
 class HostPortConflictError(NetworkError):
     """A port of the host is already given to a pod."""
+
+
+def cause(error: OSError) -> str:
+    """An OSError in words: "File exists: /run/x" rather than "[Errno 17] File exists: '/run/x'"."""
+    said = error.strerror or str(error)
+    return f"{said}: {error.filename}" if error.filename else said

@@ -14,7 +14,7 @@ from ipaddress import IPv4Network
 
 from minipod.linux import nftables
 from minipod.linux.conntrack import ConntrackSocket, delete_flows_answered_by, delete_untranslated_flows_to
-from minipod.network.errors import NetworkError
+from minipod.network.errors import NetworkError, cause
 from minipod.network.hostports import Mapping, check_conflicts
 from minipod.network.ruleset import difference, no_table, whole_table
 
@@ -89,7 +89,7 @@ class Firewall:
             nftables.apply(script)
         except OSError as error:
             # Somebody else changed or flushed the table.
-            log.warning("making nft table inet %s anew, a change failed: %s", self._table, error)
+            log.warning("making nft table inet %s anew, a change failed: %s", self._table, cause(error))
             return False
         return True
 
@@ -97,7 +97,7 @@ class Firewall:
         try:
             nftables.apply(script)
         except OSError as error:
-            raise NetworkError(f"cannot apply nft table inet {self._table}: {error}") from error
+            raise NetworkError(f"cannot apply nft table inet {self._table}: {cause(error)}") from error
 
     @staticmethod
     def _forget_flows(gone: Collection[Mapping], new: Collection[Mapping]) -> None:
@@ -110,7 +110,7 @@ class Firewall:
             with ConntrackSocket() as conntrack:
                 conntrack.request(*requests)
         except OSError as error:
-            log.warning("UDP flows to changed host ports may go astray until they pause: %s", error)
+            log.warning("UDP flows to changed host ports may go astray until they pause: %s", cause(error))
 
     async def _run(self, work: Callable[[], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, work)

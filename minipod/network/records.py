@@ -15,7 +15,7 @@ from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Any
 
-from minipod.network.errors import NetworkError
+from minipod.network.errors import NetworkError, cause
 from minipod.network.types import HostPort
 
 SCRATCH = ".new"
@@ -44,7 +44,9 @@ class RecordStore:
             names = sorted(os.listdir(self.directory), key=lambda name: (self._age(name), name))
             return [record for record in map(self._read, names) if record]
         except OSError as error:
-            raise NetworkError(f"cannot read the pod addresses in {self.directory}: {error}") from error
+            raise NetworkError(
+                f"cannot read the pod addresses in {self.directory}: {cause(error)}"
+            ) from error
 
     def create(self, record: Record) -> bool:
         """Write a new record; False, and nothing written, when its address has one already."""
@@ -61,7 +63,7 @@ class RecordStore:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise NetworkError(f"cannot free pod address {address}: {error}") from error
+            raise NetworkError(f"cannot free pod address {address}: {cause(error)}") from error
 
     def destroy(self) -> None:
         """Remove all records, and the directory unless something else is in it."""
@@ -74,7 +76,7 @@ class RecordStore:
             self.directory.rmdir()
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:
-                raise NetworkError(f"cannot remove {self.directory}: {error}") from error
+                raise NetworkError(f"cannot remove {self.directory}: {cause(error)}") from error
 
     def _write(self, record: Record, *, replace: bool) -> bool:
         path, scratch = f"{self.directory}/{record.address}", f"{self.directory}/{SCRATCH}"
@@ -91,7 +93,7 @@ class RecordStore:
             finally:
                 os.unlink(scratch)
         except OSError as error:
-            raise NetworkError(f"cannot record pod address {record.address}: {error}") from error
+            raise NetworkError(f"cannot record pod address {record.address}: {cause(error)}") from error
         return True
 
     def _age(self, name: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
@@ -31,11 +32,13 @@ from minipod.linux.rtnetlink import (
     set_link,
 )
 from minipod.network.bridge import Bridge
-from minipod.network.errors import NetworkError
+from minipod.network.errors import NetworkError, cause
 from minipod.network.ipam import mac_of
 
 POD_INTERFACE = "eth0"
 PREFIX = "mp"
+CARRIER_TIMEOUT = 5.0
+CARRIER_PAUSE = 0.0005
 ONE_REQUEST = 50
 """Messages per datagram: their acknowledgements must fit the socket's receive buffer."""
 
@@ -84,7 +87,7 @@ class VethPairs:
             return self._connect(name, netns_fd, address, alias)
         except OSError as error:
             self._delete(name)
-            raise NetworkError(f"cannot attach {name} with address {address}: {error}") from error
+            raise NetworkError(f"cannot attach {name} with address {address}: {cause(error)}") from error
         finally:
             os.close(netns_fd)
 
@@ -99,21 +102,19 @@ class VethPairs:
             # Left by an earlier sandbox of this pod; its end in that sandbox's namespace goes with it.
             self._delete(name)
             self._route.request(pair)
-        run_in_netns(netns_fd, lambda: self._configure_pod(address))
-        up = set_link(name, up=True, alias=alias, link_local=not self._ipv6, hairpin=True)
-        return parse_link(self._route.request(up, get_link(name))[0])
-
-    def _configure_pod(self, address: IPv4Address) -> None:
-        # Inside the pod's namespace. Without IPv6 on eth0 no pod can make itself another one's router.
-        net_sysctl.disable_ipv6(POD_INTERFACE)
-        with RouteSocket() as inside:
-            eth0 = parse_link(inside.request(get_link(POD_INTERFACE))[0])
+        with run_in_netns(netns_fd, _open_inside) as inside:
+            eth0 = parse_link(inside.request(get_link(POD_INTERFACE))[0]).index
             inside.request(
                 set_link(LOOPBACK_INDEX, up=True),
-                new_address(eth0.index, IPv4Interface((address, self._bridge.pods.prefixlen))),
-                set_link(eth0.index, up=True),
+                new_address(eth0, IPv4Interface((address, self._bridge.pods.prefixlen))),
+                set_link(eth0, up=True),
                 new_default_route(self._bridge.address.ip),
             )
+            # Two messages: within one, the kernel takes the link up before it hears of no link-local address.
+            prepare = set_link(name, alias=alias, link_local=not self._ipv6, hairpin=True)
+            host = parse_link(self._route.request(prepare, set_link(name, up=True), get_link(name))[0])
+            _wait_until_operational(inside)
+        return host
 
     def reconnect(self, link: Link) -> None:
         """Put a pod's veth back on the bridge, if it is not there (the bridge was deleted and made anew)."""
@@ -141,4 +142,25 @@ class VethPairs:
             self._route.request(*requests)
         except OSError as error:
             if error.errno != errno.ENODEV:
-                raise NetworkError(f"cannot remove a pod's interface: {error}") from error
+                raise NetworkError(f"cannot remove a pod's interface: {cause(error)}") from error
+
+
+def _open_inside() -> RouteSocket:
+    # In the pod's namespace. Without IPv6 on eth0 no pod can make itself another one's router.
+    net_sysctl.disable_ipv6(POD_INTERFACE)
+    return RouteSocket()
+
+
+def _wait_until_operational(inside: RouteSocket) -> None:
+    """Until eth0 can send: before that it drops what it is given, and a lost SYN costs the pod a second.
+
+    Carrier reaches a link's queue by a kernel worker. Linux 6.8 makes RTM_GETLINK wait for it; before, it is asked
+    again, a few times at most.
+    """
+    deadline = time.monotonic() + CARRIER_TIMEOUT
+    while not parse_link(inside.request(get_link(POD_INTERFACE))[0]).operational:
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                errno.ETIMEDOUT, f"{POD_INTERFACE} has no carrier after {CARRIER_TIMEOUT:g} s"
+            )
+        time.sleep(CARRIER_PAUSE)

@@ -130,7 +130,7 @@ def test_two_records_of_one_pod_leave_it_one_address(tmp_path: Path) -> None:
 def test_an_address_that_cannot_be_written_is_not_lost(tmp_path: Path) -> None:
     book = opened(tmp_path / "net")
     (tmp_path / "net").rmdir()
-    with pytest.raises(NetworkError, match=r"cannot record pod address 10\.9\.0\.2: .*No such file"):
+    with pytest.raises(NetworkError, match=r"cannot record pod address 10\.9\.0\.2: No such file"):
         book.allocate("web", ())
     (tmp_path / "net").mkdir()
     for n in range(13):
