@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from minipod.api import core_v1
 from minipod.kubelet.backoff import BackOffPolicy, restart_after
 from minipod.kubelet.records import ContainerRecord, container_hash
-from minipod.runtime.types import SandboxState, SandboxStatus
+from minipod.runtime.types import ContainerState, SandboxState, SandboxStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class PodActions:
     start: tuple[Start, ...] = ()
     kill: tuple[Kill, ...] = ()
     held: Mapping[str, Held] = field(default_factory=dict)
+    over: bool = False
+    """The pod has no live sandbox and will get none: nothing of it will ever run again."""
 
     @property
     def wake_at(self) -> int | None:
@@ -94,15 +96,11 @@ def compute_pod_actions(
         record = records.get(container.name)
         if record and record.running:
             if record.hash and record.hash != container_hash(container):
-                kills.append(
-                    Kill(
-                        container.name,
-                        record.id,
-                        f"Container {container.name} definition changed, will be restarted",
-                    )
-                )
+                message = f"Container {container.name} definition changed, will be restarted"
+                kills.append(Kill(container.name, record.id, message))
+                starts.append(Start(container.name, record.attempt + 1, backoff.initial))
             continue
-        if record and record.current and not should_restart(pod.spec.restartPolicy, record):
+        if record and record.exited and not should_restart(pod.spec.restartPolicy, record):
             continue
         _restart(container.name, record, now, backoff, starts, held)
     return PodActions(start=tuple(starts), kill=tuple(kills), held=held)
@@ -125,8 +123,8 @@ def _with_new_sandbox(
         c.name in records and records[c.name].exited and not records[c.name].succeeded
         for c in pod.spec.initContainers
     )
-    if policy == "Never" and (ran or failed_init) or not wanted:
-        return PodActions(kill_sandbox=sandbox is not None)
+    if (policy == "Never" and (ran or failed_init)) or not wanted:
+        return PodActions(kill_sandbox=sandbox is not None, over=True)
     starts: list[Start] = []
     held: dict[str, Held] = {}
     first_init = pod.spec.initContainers[0] if pod.spec.initContainers else None
@@ -177,13 +175,18 @@ def _restart(
         starts.append(Start(name))
         return
     attempt = record.attempt + 1
+    if record.current and record.state is ContainerState.CREATED:
+        # A daemon died between making and starting it: it has not run, so this is not a restart.
+        starts.append(Start(name, record.attempt, record.delay))
+        return
     if record.exit is None or not record.current:
         starts.append(Start(name, attempt, backoff.initial))
         return
     restart = restart_after(
         backoff, delay=record.delay, started_at=record.exit.started_at, finished_at=record.exit.finished_at
     )
-    if restart.start_at > now:
+    # An end in the future means that the clock was set back: waiting for it could take for ever.
+    if restart.start_at > now >= record.exit.finished_at:
         held[name] = Held(restart.start_at, record.delay)
     else:
         starts.append(Start(name, attempt, restart.next_delay))

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from minipod.api import core_v1
 from minipod.kubelet import events
+from minipod.kubelet.cgroups import Missing, missing_controllers
 from minipod.kubelet.security import forbidden_sysctl
-from minipod.kubelet.services import NodeSettings
+from minipod.kubelet.settings import CgroupEnforcement, NodeSettings
 from minipod.kubelet.status.generate import Failed
+
+_FIX = (
+    "boot with the unified cgroup hierarchy (kernel parameters systemd.unified_cgroup_hierarchy=1 "
+    "cgroup_no_v1=all), or start the daemon with --cgroup-enforcement=best-effort to run without the limit"
+)
 
 
 def admit(pod: core_v1.Pod, settings: NodeSettings) -> Failed | None:
@@ -15,11 +21,35 @@ def admit(pod: core_v1.Pod, settings: NodeSettings) -> Failed | None:
     if any(settings.labels.get(key) != value for key, value in selector.items()):
         return Failed(
             events.NODE_AFFINITY,
-            "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+            "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
         )
-    context = pod.spec.securityContext
-    for sysctl in context.sysctls if context else []:
+    if pod.spec.os is not None and pod.spec.os.name not in ("", "linux"):
+        return Failed(
+            events.POD_OS_NOT_SUPPORTED,
+            "Failed to admit pod as the OS field doesn't match node OS: "
+            f'pod asks for "{pod.spec.os.name}", node is "linux"',
+        )
+    for sysctl in pod.spec.securityContext.sysctls if pod.spec.securityContext else []:
         problem = forbidden_sysctl(pod, sysctl.name, settings.allowed_unsafe_sysctls)
         if problem:
             return Failed(events.SYSCTL_FORBIDDEN, problem)
+    if settings.enforcement is CgroupEnforcement.STRICT:
+        missing = missing_controllers(pod, settings.host)
+        if missing:
+            return Failed(events.CGROUP_CONTROLLER_MISSING, controller_message(missing))
     return None
+
+
+def warnings(pod: core_v1.Pod, settings: NodeSettings) -> list[tuple[str, str]]:
+    """What a pod that is taken asks for in vain on this node, as (event reason, message)."""
+    if settings.enforcement is CgroupEnforcement.STRICT:
+        return []
+    return [
+        (events.CGROUP_NOT_ENFORCED, f"{missing}: it is not enforced")
+        for missing in missing_controllers(pod, settings.host)
+    ]
+
+
+def controller_message(missing: list[Missing]) -> str:
+    """Names every controller, what asked for it, and the way out."""
+    return f"{'; '.join(map(str, missing))}. Fix: {_FIX}"

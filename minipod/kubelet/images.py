@@ -1,42 +1,62 @@
 """imagePullPolicy against the local store: which image a container runs, or why it has to wait.
 
 Pulling from a registry comes later; until then whatever needs one ends in ErrImagePull, with the way out.
+https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from minipod.api import core_v1
+from minipod.images import reference
+from minipod.images.errors import InvalidReferenceError
 from minipod.images.types import Image
+from minipod.kubelet import events
+
+ERR_IMAGE_PULL = "ErrImagePull"
+IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
+ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
+INVALID_IMAGE_NAME = "InvalidImageName"
+
+IMAGE_REASONS = frozenset({ERR_IMAGE_PULL, IMAGE_PULL_BACK_OFF, ERR_IMAGE_NEVER_PULL, INVALID_IMAGE_NAME})
 
 
-@dataclass(frozen=True, slots=True)
-class ImageProblem(Exception):
-    """An image that cannot be used now. `reason` is the container's waiting reason."""
+class ImageUnavailableError(Exception):
+    """An image that cannot be used now. `reason` is the container's waiting reason, `event` that of the event."""
 
-    reason: str
-    message: str
+    def __init__(self, reason: str, message: str, *, event: str, event_message: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.event = event
+        self.event_message = event_message or message
 
 
 def choose_image(container: core_v1.Container, present: Image | None) -> Image:
-    """The image to run the container from.
+    """The image to run the container from; `present` is what the store has under that name.
 
-    Raises ImageProblem: ErrImageNeverPull where the policy forbids pulling, ErrImagePull where pulling is needed.
+    Raises ImageUnavailableError: InvalidImageName; ErrImageNeverPull where the policy forbids pulling; ErrImagePull
+    where pulling is needed.
     """
-    policy = container.imagePullPolicy or "IfNotPresent"
     name = container.image or ""
+    policy = container.imagePullPolicy or "IfNotPresent"
     if present is not None and policy != "Always":
         return present
+    try:
+        reference.parse(name)
+    except InvalidReferenceError as error:
+        message = f'Failed to apply default image tag "{name}": couldn\'t parse image name "{name}": {error}'
+        raise ImageUnavailableError(INVALID_IMAGE_NAME, message, event=events.INSPECT_FAILED) from error
     if policy == "Never":
-        raise ImageProblem(
-            "ErrImageNeverPull", f'Container image "{name}" is not present with pull policy of Never'
-        )
+        message = f'Container image "{name}" is not present with pull policy of Never'
+        raise ImageUnavailableError(ERR_IMAGE_NEVER_PULL, message, event=events.ERR_IMAGE_NEVER_PULL)
     if present is not None:
         hint = "set imagePullPolicy: IfNotPresent to use the local image of that name"
     else:
         hint = "import it with `minipod image import FILE`"
-    raise ImageProblem(
-        "ErrImagePull",
-        f'failed to pull image "{name}": this version of minipod does not pull from registries; {hint}',
+    message = f'failed to pull image "{name}": this version of minipod does not pull from registries; {hint}'
+    raise ImageUnavailableError(
+        ERR_IMAGE_PULL,
+        message,
+        event=events.FAILED,
+        event_message=f'Failed to pull image "{name}": {message}',
     )

@@ -18,6 +18,8 @@ LABEL_HASH = "minipod.io/container-hash"
 LABEL_IMAGE = "minipod.io/image"
 LABEL_IMAGE_ID = "minipod.io/image-id"
 LABEL_RESTART_DELAY = "minipod.io/restart-delay"
+LABEL_PROCESS = "minipod.io/process"
+LABEL_STOP_SIGNAL = "minipod.io/stop-signal"
 
 CONTAINER_ID_PREFIX = "minipod://"
 

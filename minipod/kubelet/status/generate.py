@@ -13,6 +13,9 @@ from minipod.api import core_v1
 from minipod.api.timestamps import from_epoch_us
 from minipod.kubelet.records import CONTAINER_ID_PREFIX, ContainerRecord, History
 
+START_ERROR_CODE = 128
+"""The exit code Kubernetes shows for a container whose own program never ran."""
+
 ALL_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 
 
@@ -81,32 +84,24 @@ def pod_phase(
     """Pending, Running, Succeeded or Failed.
 
     A container that ended and waits for its restart counts as ended; one that never started counts as waiting.
-    Failed needs every container to have ended and at least one to have failed.
+    Failed needs every container to have ended and at least one to have failed. `terminal`: nothing will run again.
     """
-    policy = pod.spec.restartPolicy
-    failed_init = [s for s in init if _ended_badly(s)]
-    if failed_init and (policy == "Never" or terminal):
-        return "Failed"
+    policy = pod.spec.restartPolicy or "Always"
     ended = [s for s in main if _ended(s)]
     running = [s for s in main if s.state and s.state.running]
     waiting = len(main) - len(ended) - len(running)
-    started = bool(ended or running)
-    if not started and any(not _succeeded(s) for s in init):
+    initializing = not running and any(not _succeeded(s) for s in init)
+    if initializing and any(_ended_badly(s) for s in init) and policy == "Never":
+        return "Failed"
+    if terminal and not running:
+        return "Succeeded" if not initializing and not waiting and all(map(_succeeded, ended)) else "Failed"
+    if initializing or waiting or not (running or ended):
         return "Pending"
-    if waiting:
-        if terminal and not running:
-            return "Failed" if started else "Pending"
-        return "Pending"
-    if running:
+    if running or policy == "Always":
         return "Running"
-    if not ended:
-        return "Pending"
-    all_succeeded = all(_succeeded(s) for s in ended)
-    if policy == "Always" and not terminal:
-        return "Running"
-    if all_succeeded:
+    if all(map(_succeeded, ended)):
         return "Succeeded"
-    return "Failed" if policy == "Never" or terminal else "Running"
+    return "Failed" if policy == "Never" else "Running"
 
 
 def _last_termination(status: core_v1.ContainerStatus) -> core_v1.ContainerStateTerminated | None:
@@ -185,7 +180,7 @@ def terminated_state(record: ContainerRecord) -> core_v1.ContainerStateTerminate
         else:
             reason = "Completed" if ended.code == 0 else "Error"
     return core_v1.ContainerStateTerminated(
-        exitCode=ended.code,
+        exitCode=START_ERROR_CODE if record.failure else ended.code,
         signal=ended.signal or None,
         reason=reason,
         message=record.message or (record.failure.message if record.failure else None),

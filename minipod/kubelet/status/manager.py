@@ -41,6 +41,10 @@ class StatusManager:
         if writer:
             await asyncio.shield(writer)
 
+    async def stop(self) -> None:
+        """Return when everything that was set has been written."""
+        await asyncio.gather(*self._writers.values(), return_exceptions=True)
+
     def forget(self, uid: str) -> None:
         """The pod is gone."""
         self._wanted.pop(uid, None)

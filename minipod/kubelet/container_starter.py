@@ -1,0 +1,224 @@
+"""Starts the containers of one pod, and remembers which of them must wait for a reason of their own, and until when."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import secrets
+from pathlib import Path
+
+from minipod.api import core_v1
+from minipod.images.types import Image
+from minipod.images.users import User, UserLookupError, resolve_user
+from minipod.kubelet import events
+from minipod.kubelet.actions import Start
+from minipod.kubelet.backoff import MICROSECONDS, BackOffPolicy, retry_delay
+from minipod.kubelet.container_config import (
+    ContainerRequest,
+    container_config,
+    container_of,
+    lacking_capabilities,
+)
+from minipod.kubelet.devices import host_devices
+from minipod.kubelet.field_ref import FieldPathError
+from minipod.kubelet.images import (
+    ERR_IMAGE_PULL,
+    IMAGE_PULL_BACK_OFF,
+    IMAGE_REASONS,
+    ImageUnavailableError,
+    choose_image,
+)
+from minipod.kubelet.process import (
+    CreateContainerConfigError,
+    ProcessUser,
+    process_user,
+    requested_user,
+)
+from minipod.kubelet.sandbox import PodSandbox
+from minipod.kubelet.services import Services
+from minipod.kubelet.status.generate import Waiting
+from minipod.runtime.errors import RuntimeServiceError, StartError
+from minipod.runtime.types import ContainerConfig, ContainerState
+
+log = logging.getLogger(__name__)
+
+CONFIG_RETRY = BackOffPolicy(initial=10.0, maximum=300.0)
+
+SHOWN_AS_ERROR = 0.2
+"""The part of a back-off during which a failed pull shows as ErrImagePull; then it is ImagePullBackOff."""
+
+CREATE_ERROR = "CreateContainerError"
+RUN_ERROR = "RunContainerError"
+
+
+class ContainerStarter:
+    """`waiting` says why containers do not start that are due: name -> reason and message."""
+
+    def __init__(self, sandbox: PodSandbox, services: Services) -> None:
+        self.waiting: dict[str, Waiting] = {}
+        self._sandbox = sandbox
+        self._services = services
+        self._retries: dict[str, _Retry] = {}
+
+    @property
+    def wake_at(self) -> int | None:
+        """The next moment (µs) at which a container may be tried again or shows another reason."""
+        now = self._services.clock()
+        return min((r.next_change(now) for r in self._retries.values()), default=None)
+
+    def forget_image_problems(self) -> None:
+        """Images came or went: containers waiting for one are tried at once."""
+        for name, waiting in self.waiting.items():
+            if waiting.reason in IMAGE_REASONS:
+                self._retries.pop(name, None)
+
+    def clear(self) -> None:
+        self.waiting.clear()
+        self._retries.clear()
+
+    async def start(self, start: Start) -> bool:
+        """Start one container. False when it has to wait; `waiting` and an event then say why."""
+        pod, retry = self._sandbox.pod, self._retries.get(start.name)
+        if retry and self._services.clock() < retry.at:
+            self._show_back_off(start.name, retry)
+            return False
+        container = container_of(pod, start.name)
+        try:
+            config = self._config(container, start)
+        except ImageUnavailableError as error:
+            self._wait_for_image(container, error)
+            return False
+        except CreateContainerConfigError as error:
+            self._wait(container.name, error.reason, str(error), CONFIG_RETRY)
+            return False
+        except UserLookupError as error:
+            self._wait(container.name, CREATE_ERROR, str(error), CONFIG_RETRY)
+            return False
+        except FieldPathError as error:
+            self._wait(container.name, "CreateContainerConfigError", str(error), CONFIG_RETRY)
+            return False
+        return await self._run(container, config)
+
+    def _config(self, container: core_v1.Container, start: Start) -> ContainerConfig:
+        services, sandbox = self._services, self._sandbox
+        image = choose_image(container, services.images.resolve(container.image or ""))
+        status = services.runtime.status(sandbox.context.uid)
+        request = ContainerRequest(
+            container=container,
+            image=image,
+            user=look_up(sandbox.pod, container, image),
+            id=secrets.token_hex(32),
+            attempt=start.attempt,
+            delay=start.delay,
+            infra_pid=status.infra_pid if status else 0,
+            pod_ip=sandbox.pod_ip,
+        )
+        return container_config(
+            sandbox.pod,
+            request,
+            context=sandbox.context,
+            volumes=sandbox.volumes,
+            host_devices=host_devices,
+        )
+
+    async def _run(self, container: core_v1.Container, config: ContainerConfig) -> bool:
+        name, uid = container.name, self._sandbox.context.uid
+        runtime = self._services.runtime
+        self._event(
+            events.NORMAL,
+            events.PULLED,
+            f'Container image "{container.image}" already present on machine',
+            name,
+        )
+        reason = CREATE_ERROR
+        try:
+            await self._forget_old_attempts(name, config.attempt)
+            await runtime.create_container(uid, config)
+            self._event(events.NORMAL, events.CREATED, f"Created container: {name}", name)
+            reason = RUN_ERROR
+            status = await runtime.start_container(uid, config.id)
+        except StartError as error:
+            self._started(name)
+            self._event(events.WARNING, events.FAILED, f"Error: {error.failure.message}", name)
+            return True  # the failure is on record as an exit: the next decision counts it
+        except (RuntimeServiceError, OSError) as error:
+            self._wait(name, reason, str(error), CONFIG_RETRY)
+            return False
+        self._started(name)
+        self._event(events.NORMAL, events.STARTED, f"Started container {name}", name)
+        lacking = [
+            f"capability {c} cannot be given: minipod itself does not have it"
+            for c in lacking_capabilities(container, self._services.settings)
+        ]
+        for warning in (*status.warnings, *lacking):
+            self._event(events.WARNING, events.NOT_AS_ASKED, warning, name)
+        return True
+
+    def _started(self, name: str) -> None:
+        self.waiting.pop(name, None)
+        self._retries.pop(name, None)
+
+    async def _forget_old_attempts(self, name: str, attempt: int) -> None:
+        """Keep the attempt before this one (lastState, logs --previous); older ones and one never started go."""
+        sandbox = self._services.runtime.status(self._sandbox.context.uid)
+        for old in sandbox.containers if sandbox else ():
+            if old.name == name and (old.attempt < attempt - 1 or old.state is ContainerState.CREATED):
+                await self._services.runtime.remove_container(self._sandbox.context.uid, old.id)
+
+    # -- waiting -------------------------------------------------------------------------------------------------
+
+    def _wait_for_image(self, container: core_v1.Container, error: ImageUnavailableError) -> None:
+        self._event(events.WARNING, error.event, error.event_message, container.name)
+        self._wait(
+            container.name,
+            error.reason,
+            error.message,
+            self._services.settings.image_retry,
+            said=error.reason,
+        )
+
+    def _wait(self, name: str, reason: str, message: str, policy: BackOffPolicy, *, said: str = "") -> None:
+        before = self._retries.get(name)
+        failures = before.failures + 1 if before else 1
+        delay = retry_delay(failures, initial=policy.initial, maximum=policy.maximum)
+        self._retries[name] = _Retry(failures, self._services.clock(), delay)
+        self.waiting[name] = Waiting(reason, message)
+        self._event(events.WARNING, events.FAILED, f"Error: {said or message}", name)
+
+    def _show_back_off(self, name: str, retry: _Retry) -> None:
+        """Between tries, and a moment after the last one, a pull that failed shows as ImagePullBackOff."""
+        waiting = self.waiting.get(name)
+        if waiting is None or waiting.reason != ERR_IMAGE_PULL or self._services.clock() < retry.shows_at:
+            return
+        text = f'Back-off pulling image "{container_of(self._sandbox.pod, name).image}"'
+        self.waiting[name] = Waiting(IMAGE_PULL_BACK_OFF, f"{text}: {ERR_IMAGE_PULL}: {waiting.message}")
+        self._event(events.NORMAL, events.BACK_OFF, text, name)
+        self._event(events.WARNING, events.FAILED, f"Error: {IMAGE_PULL_BACK_OFF}", name)
+
+    def _event(self, type_: str, reason: str, message: str, container: str) -> None:
+        self._services.events.pod_event(self._sandbox.pod, type_, reason, message, container=container)
+
+
+class _Retry:
+    """A container's next try; moments in µs."""
+
+    def __init__(self, failures: int, now: int, delay: float) -> None:
+        self.failures = failures
+        self.at = now + round(delay * MICROSECONDS)
+        self.shows_at = now + round(delay * SHOWN_AS_ERROR * MICROSECONDS)
+
+    def next_change(self, now: int) -> int:
+        return self.shows_at if now < self.shows_at else self.at
+
+
+def look_up(pod: core_v1.Pod, container: core_v1.Container, image: Image) -> ProcessUser:
+    """Whom the container runs as. Raises CreateContainerConfigError, UserLookupError."""
+    request = requested_user(pod, container, image.config)
+    found = _user(image.layers, request.user)
+    return process_user(request, uid=found.uid, gid=found.gid, groups=found.groups, home=found.home)
+
+
+@functools.lru_cache(maxsize=256)
+def _user(layers: tuple[Path, ...], user: str) -> User:
+    """Layers are named by their content, so an answer holds for ever."""
+    return resolve_user(layers, user)

@@ -1,0 +1,190 @@
+"""The node agent: feeds one worker per Pod of this node, and takes over what an earlier daemon left running.
+
+It wakes for three things: a Pod changed (the informer calls), a process of a pod changed (the runtime calls), an
+image came or went (the image store calls). Nothing is polled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+
+from minipod.api import core_v1, timestamps
+from minipod.api.errors import StatusError
+from minipod.api.scheme import PODS
+from minipod.client.events import EventRecorder
+from minipod.client.informer import Informer
+from minipod.client.interface import Client
+from minipod.client.node import NodeConnection
+from minipod.images.store import ImageStore
+from minipod.kubelet import events
+from minipod.kubelet.cgroups import qos_weights
+from minipod.kubelet.node_status import build_node, register_node, write_status
+from minipod.kubelet.pod_worker import PodWorker
+from minipod.kubelet.server import NodeServer
+from minipod.kubelet.services import Services, wall_clock_us
+from minipod.kubelet.settings import NodeSettings
+from minipod.kubelet.status.manager import StatusManager
+from minipod.linux.cgroup2 import cgroup
+from minipod.linux.tree import remove_tree
+from minipod.network.pod_network import PodNetwork
+from minipod.runtime.service import RuntimeService
+
+log = logging.getLogger(__name__)
+
+
+class Kubelet:
+    """One node. `runtime`, `network` and `images` are started by the caller before, and stopped after."""
+
+    def __init__(
+        self,
+        *,
+        settings: NodeSettings,
+        client: Client,
+        runtime: RuntimeService,
+        network: PodNetwork,
+        images: ImageStore,
+        clock: Callable[[], int] = wall_clock_us,
+    ) -> None:
+        """`clock`: microseconds since the epoch."""
+        self._services = Services(
+            settings=settings,
+            client=client,
+            runtime=runtime,
+            network=network,
+            images=images,
+            events=EventRecorder(client, component="kubelet", host=settings.node_name),
+            statuses=StatusManager(client),
+            clock=clock,
+        )
+        self._workers: dict[str, PodWorker] = {}
+        self._pods = Informer(
+            client,
+            PODS,
+            field_selector=f"spec.nodeName={settings.node_name}",
+            on_add=self._pod_added,
+            on_update=self._pod_changed,
+            on_delete=self._pod_gone,
+        )
+        self._node: core_v1.Node | None = None
+        self._image_task: asyncio.Task[None] | None = None
+        self._image_news = asyncio.Event()
+        self._subscriptions = ExitStack()
+        self._shutting_down = False
+        self._server = NodeServer(self._services, self._workers, self.shut_down_pods)
+
+    @property
+    def connection(self) -> NodeConnection:
+        """What the API server asks of this node."""
+        return self._server
+
+    async def start(self) -> None:
+        """Register the node, adopt or clean up what is there, and begin to follow the API. Raises StatusError."""
+        services = self._services
+        services.events.start()
+        self._node = await register_node(services.client, services.settings, services.images.list())
+        self._subscriptions.callback(services.runtime.subscribe(self._processes_changed))
+        self._subscriptions.callback(services.images.subscribe(self._images_changed))
+        self._pods.start()
+        await self._pods.synced()
+        await self._remove_strangers({pod.metadata.uid or "" for pod in self._pods.list()})
+        self._image_task = asyncio.create_task(self._follow_images(), name="kubelet-images")
+        services.events.node_event(
+            services.settings.node_name, events.NORMAL, events.STARTING, "Starting kubelet."
+        )
+        log.info("kubelet started", extra={"node": services.settings.node_name, "pods": len(self._workers)})
+
+    async def stop(self) -> None:
+        """Let go of everything; pods live on."""
+        self._subscriptions.close()
+        await self._pods.stop()
+        if self._image_task:
+            self._image_task.cancel()
+            await asyncio.gather(self._image_task, return_exceptions=True)
+        await asyncio.gather(*(worker.stop() for worker in list(self._workers.values())))
+        await self._services.statuses.stop()
+        await self._services.events.stop()
+
+    async def shut_down_pods(self, grace: float | None = None) -> list[core_v1.Pod]:
+        """End every pod's processes and start no more; the Pods stay in the API and start again with the next daemon.
+
+        `grace`: seconds, an upper bound for each pod's own grace period. Returns the Pods, once all have ended.
+        """
+        self._shutting_down = True
+        workers = list(self._workers.values())
+        await asyncio.gather(*(worker.shut_down(grace) for worker in workers))
+        return [worker.pod for worker in workers]
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    def _pod_added(self, pod: core_v1.Pod) -> None:
+        if not self._shutting_down:
+            self._workers[pod.metadata.uid or ""] = PodWorker(pod, self._services, self._worker_done)
+            self._weigh_qos_groups()
+
+    def _pod_changed(self, _: core_v1.Pod, pod: core_v1.Pod) -> None:
+        worker = self._workers.get(pod.metadata.uid or "")
+        if worker is not None:
+            worker.update(pod)
+
+    def _pod_gone(self, pod: core_v1.Pod) -> None:
+        worker = self._workers.get(pod.metadata.uid or "")
+        if worker is not None:
+            worker.removed()
+
+    def _worker_done(self, worker: PodWorker) -> None:
+        self._workers.pop(worker.uid, None)
+        self._weigh_qos_groups()
+
+    def _processes_changed(self, uid: str) -> None:
+        worker = self._workers.get(uid)
+        if worker is not None:
+            worker.wake()
+
+    def _images_changed(self) -> None:
+        for worker in self._workers.values():
+            worker.images_changed()
+        self._image_news.set()
+
+    async def _follow_images(self) -> None:
+        """The Node names the images it has."""
+        while True:
+            await self._image_news.wait()
+            self._image_news.clear()
+            services = self._services
+            assert self._node is not None
+            wanted = build_node(services.settings, services.images.list(), now=timestamps.now())
+            try:
+                self._node = await write_status(services.client, self._node, wanted.status)
+            except StatusError as error:
+                log.warning("cannot write the node's status: %s", error)
+
+    # -- the machine -----------------------------------------------------------------------------------------------
+
+    async def _remove_strangers(self, uids: Collection[str]) -> None:
+        """What belongs to Pods that the API does not have (any more)."""
+        settings = self._services.settings
+        await self._services.runtime.retain(uids)
+        await self._services.network.retain(uids)
+        directory = settings.data_dir / "pods"
+        found = set(os.listdir(directory)) if directory.exists() else set()
+        for uid in found - set(uids):
+            log.info("removing what is left of a pod that is gone", extra={"uid": uid})
+            for path in (directory / uid, *settings.log_dir.glob(f"*_{uid}")):
+                await asyncio.to_thread(remove_tree, path)
+
+    def _weigh_qos_groups(self) -> None:
+        """Burstable pods share CPU with the others by the sum of their requests."""
+        settings = self._services.settings
+        weights = qos_weights((worker.pod for worker in self._workers.values()), settings.host)
+        parent = settings.cgroup_root / settings.cgroup_parent
+        for name, weight in weights.items():
+            try:
+                cgroup.write(parent / name, "cpu.weight", weight)
+            except FileNotFoundError:
+                continue  # no such pod has run yet: its group is made with it
+            except OSError as error:
+                log.warning("cannot weigh the %s pods: %s", name, error)

@@ -1,0 +1,158 @@
+"""The Node object of this machine: built from what is known, written when something of it changes. No heartbeat.
+
+https://kubernetes.io/docs/reference/node/node-status/
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from minipod import __version__
+from minipod.api import codec, core_v1, meta_v1, quantity, timestamps
+from minipod.api.errors import StatusError
+from minipod.api.scheme import NODES
+from minipod.client.interface import Client
+from minipod.images.types import Image
+from minipod.kubelet.settings import CgroupEnforcement, HostFacts, NodeSettings
+
+log = logging.getLogger(__name__)
+
+KUBERNETES_VERSION = "v1.37.0"
+"""The release of Kubernetes whose object types this version speaks."""
+
+MAX_IMAGES = 50
+"""How many images the Node names, the largest first, as kubelet's nodeStatusMaxImages."""
+
+CGROUP_CONDITION = "CgroupLimitsEnforced"
+
+
+def node_labels(host: HostFacts, node_name: str, more: dict[str, str]) -> dict[str, str]:
+    """The well-known labels every kubelet gives its node, and the configured ones."""
+    return {
+        "kubernetes.io/hostname": node_name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": host.architecture,
+        **more,
+    }
+
+
+def build_node(settings: NodeSettings, images: Iterable[Image], *, now: str) -> core_v1.Node:
+    """The Node as this kubelet wants it to be; `now` (RFC 3339) dates its conditions."""
+    return core_v1.Node(
+        metadata=meta_v1.ObjectMeta(name=settings.node_name, labels=dict(settings.labels)),
+        spec=core_v1.NodeSpec(
+            podCIDR=settings.pod_cidr or None, podCIDRs=[settings.pod_cidr] if settings.pod_cidr else []
+        ),
+        status=core_v1.NodeStatus(
+            addresses=_addresses(settings),
+            capacity=_capacity(settings),
+            allocatable=_capacity(settings),
+            conditions=_conditions(settings, now),
+            nodeInfo=_info(settings.host),
+            images=_images(images),
+        ),
+    )
+
+
+async def register_node(client: Client, settings: NodeSettings, images: Iterable[Image]) -> core_v1.Node:
+    """Create this machine's Node, or bring the one that exists up to date. Raises StatusError."""
+    wanted = build_node(settings, images, now=timestamps.now())
+    try:
+        found: core_v1.Node = await client.get(NODES, settings.node_name)
+    except StatusError as error:
+        if error.code != 404:
+            raise
+        found = await client.create(NODES, wanted)
+    changed = codec.copy(found)
+    changed.metadata.labels = {**found.metadata.labels, **wanted.metadata.labels}
+    changed.spec.podCIDR, changed.spec.podCIDRs = wanted.spec.podCIDR, wanted.spec.podCIDRs
+    if codec.encode(changed) != codec.encode(found):
+        found = await client.update(NODES, changed)
+    return await write_status(client, found, wanted.status)
+
+
+async def write_status(client: Client, node: core_v1.Node, status: core_v1.NodeStatus) -> core_v1.Node:
+    """Write the status, keeping the transition times of conditions that stay as they are. Raises StatusError."""
+    before = {c.type: c for c in node.status.conditions}
+    for condition in status.conditions:
+        old = before.get(condition.type)
+        if old is not None and old.status == condition.status:
+            condition.lastTransitionTime = old.lastTransitionTime
+    changed = codec.copy(node)
+    changed.metadata.resourceVersion = None
+    changed.status = status
+    written: core_v1.Node = await client.update(NODES, changed, subresource="status")
+    return written
+
+
+def _addresses(settings: NodeSettings) -> list[core_v1.NodeAddress]:
+    found = [core_v1.NodeAddress(type="InternalIP", address=settings.host_ip)] if settings.host_ip else []
+    return [*found, core_v1.NodeAddress(type="Hostname", address=settings.node_name)]
+
+
+def _capacity(settings: NodeSettings) -> dict[str, str]:
+    host = settings.host
+    amounts = {
+        "cpu": quantity.canonical(f"{host.cpu_capacity_millis}m"),
+        "memory": f"{host.memory_capacity // 1024}Ki",
+        "pods": str(settings.max_pods),
+    }
+    if host.ephemeral_storage:
+        amounts["ephemeral-storage"] = f"{host.ephemeral_storage // 1024}Ki"
+    for size, total in host.hugepages.items():
+        amounts[f"hugepages-{size}"] = quantity.format_binary(total)
+    return amounts
+
+
+def _info(host: HostFacts) -> core_v1.NodeSystemInfo:
+    return core_v1.NodeSystemInfo(
+        architecture=host.architecture,
+        bootID=host.boot_id,
+        containerRuntimeVersion=f"minipod://{__version__}",
+        kernelVersion=host.kernel_version,
+        kubeProxyVersion="",
+        kubeletVersion=f"{KUBERNETES_VERSION}+minipod{__version__}",
+        machineID=host.machine_id,
+        operatingSystem="linux",
+        osImage=host.os_image,
+        systemUUID=host.system_uuid,
+    )
+
+
+def _conditions(settings: NodeSettings, now: str) -> list[core_v1.NodeCondition]:
+    def condition(type_: str, status: bool, reason: str, message: str) -> core_v1.NodeCondition:
+        return core_v1.NodeCondition(
+            type=type_,
+            status="True" if status else "False",
+            reason=reason,
+            message=message,
+            lastHeartbeatTime=now,
+            lastTransitionTime=now,
+        )
+
+    return [
+        condition(
+            "MemoryPressure", False, "KubeletHasSufficientMemory", "kubelet has sufficient memory available"
+        ),
+        condition("DiskPressure", False, "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        condition("PIDPressure", False, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        condition("Ready", True, "KubeletReady", "kubelet is posting ready status"),
+        condition(CGROUP_CONDITION, not settings.missing_controllers, *_cgroup_state(settings)),
+    ]
+
+
+def _cgroup_state(settings: NodeSettings) -> tuple[str, str]:
+    missing = ", ".join(settings.missing_controllers)
+    if not missing:
+        return "CgroupControllersPresent", "this host offers every cgroup v2 controller that pods need"
+    if settings.enforcement is CgroupEnforcement.STRICT:
+        outcome = "pods that ask for them are refused (--cgroup-enforcement=strict)"
+    else:
+        outcome = "what they would limit is not enforced (--cgroup-enforcement=best-effort)"
+    return "CgroupControllerMissing", f"this host lacks the cgroup v2 controllers {missing}: {outcome}"
+
+
+def _images(images: Iterable[Image]) -> list[core_v1.ContainerImage]:
+    largest = sorted(images, key=lambda image: image.size, reverse=True)[:MAX_IMAGES]
+    return [core_v1.ContainerImage(names=list(image.names), sizeBytes=image.size) for image in largest]
