@@ -1,0 +1,219 @@
+"""`minipod run`: a pod with one container, made from flags; with -it or --attach it is watched to its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from minipod.cli import options
+from minipod.cli.command import Verb, after_dash
+from minipod.cli.durations import parse_duration
+from minipod.cli.errors import CommandError, ProcessExitError
+from minipod.cli.session import Session
+
+Obj = dict[str, Any]
+
+ENDED = ("Succeeded", "Failed")
+
+
+@click.command("run", cls=Verb)
+@click.argument("words", nargs=-1, metavar="NAME --image=IMAGE [-- COMMAND [ARGS...]]")
+@click.option("--image", required=True, metavar="IMAGE", shell_complete=options.completer("images"))
+@click.option("--image-pull-policy", default="", metavar="POLICY", help="Always, IfNotPresent or Never.")
+@click.option("--restart", default="Always", metavar="POLICY", help="Always, OnFailure or Never [Always].")
+@click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable; may be repeated.")
+@click.option("--port", type=int, default=None, help="A port the container listens on.")
+@click.option("-l", "--labels", default="", metavar="LABELS", help="Labels as a=b,c=d [run=NAME].")
+@click.option("--annotations", multiple=True, metavar="KEY=VALUE", help="An annotation; may be repeated.")
+@options.flag(
+    "--command", "as_command", help="What follows -- replaces the image's entrypoint, not its arguments."
+)
+@options.flag("--privileged", help="Run the container privileged.")
+@click.option("--overrides", default="", metavar="JSON", help="A JSON object merged into the pod.")
+@options.flag("-i", "--stdin", help="Keep the container's standard input open and join it to ours.")
+@options.flag("-t", "--tty", help="Give the container a terminal.")
+@options.flag("--attach", "attached", help="Print what the container prints until it ends.")
+@options.flag("--rm", "remove", help="Delete the pod when the command ends; needs -i, -t or --attach.")
+@options.flag("-q", "--quiet", help="Print only what the container prints.")
+@click.option(
+    "--pod-running-timeout", default="1m", metavar="TIME", help="How long to wait for the start [1m]."
+)
+@options.output("json|yaml|name|jsonpath=...")
+@options.dry_run()
+@click.pass_obj
+def command(session: Session, /, words: tuple[str, ...], **flags: Any) -> None:
+    """Create a pod that runs an image.
+
+    \b
+    minipod run web --image=minipod/base --port=80 -- httpd -f -p 80
+    minipod run -it --rm shell --image=minipod/base --restart=Never -- sh
+    minipod run web --image=minipod/base --dry-run=client -o yaml
+    """
+    if len(words) != 1:
+        raise CommandError(
+            "run takes one NAME, and the command after --: minipod run NAME --image=IMAGE -- COMMAND"
+        )
+    watched = flags["stdin"] or flags["tty"] or flags["attached"]
+    if flags["remove"] and not watched:
+        raise CommandError("--rm should only be used for attached containers: add -i, -t or --attach")
+    if watched and flags["dry_run"] != "none":
+        raise CommandError("--dry-run and -i, -t or --attach exclude each other")
+    pod = build_pod(words[0], after_dash() or (), flags)
+    pod["metadata"].setdefault("namespace", session.current_namespace)
+    if flags["dry_run"] == "client":
+        _print(pod, flags)
+        return
+    resource = session.discovery.find("pods")
+    query = {"fieldValidation": "Strict", "dryRun": "All" if flags["dry_run"] == "server" else None}
+    created = session.api.create(resource.path(session.current_namespace), pod, query)
+    if not watched:
+        _print(created, flags)
+        return
+    _follow(session, created, flags)
+
+
+def build_pod(name: str, command_line: Sequence[str], flags: dict[str, Any]) -> Obj:
+    """The pod the flags describe. Raises CommandError."""
+    container: Obj = {"name": name, "image": flags["image"]}
+    if command_line:
+        container["command" if flags["as_command"] else "args"] = list(command_line)
+    if flags["image_pull_policy"]:
+        container["imagePullPolicy"] = flags["image_pull_policy"]
+    if flags["env"]:
+        container["env"] = [
+            dict(zip(("name", "value"), _pair(v, "--env"), strict=True)) for v in flags["env"]
+        ]
+    if flags["port"] is not None:
+        container["ports"] = [{"containerPort": flags["port"]}]
+    if flags["privileged"]:
+        container["securityContext"] = {"privileged": True}
+    if flags["stdin"]:
+        container |= {"stdin": True, "stdinOnce": True}
+    if flags["tty"]:
+        container["tty"] = True
+    labels = dict(_pair(text, "--labels") for text in flags["labels"].split(",") if text) or {"run": name}
+    metadata: Obj = {"name": name, "labels": labels}
+    if flags["annotations"]:
+        metadata["annotations"] = dict(_pair(text, "--annotations") for text in flags["annotations"])
+    spec: Obj = {"containers": [container], "restartPolicy": flags["restart"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    return _overridden(pod, flags["overrides"])
+
+
+def _pair(text: str, flag: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise CommandError(f'{flag}: "{text}" is not NAME=VALUE')
+    return key, value
+
+
+def _overridden(pod: Obj, overrides: str) -> Obj:
+    if not overrides:
+        return pod
+    import json
+
+    try:
+        patch = json.loads(overrides)
+    except ValueError as error:
+        raise CommandError(f"--overrides is not JSON: {error}") from error
+    if not isinstance(patch, dict):
+        raise CommandError("--overrides must be a JSON object")
+    merged: Obj = merge_patch(pod, patch)
+    return merged
+
+
+def merge_patch(value: Any, patch: Any) -> Any:
+    """RFC 7396: objects are merged, null deletes, everything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(value) if isinstance(value, dict) else {}
+    for key, item in patch.items():
+        if item is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), item)
+    return merged
+
+
+def _print(pod: Obj, flags: dict[str, Any]) -> None:
+    if flags["output"]:
+        from minipod.cli.output.objects import renderer
+
+        sys.stdout.write(renderer(flags["output"])(pod))
+    else:
+        suffix = {"client": " (dry run)", "server": " (server dry run)"}.get(flags["dry_run"], "")
+        print(f"pod/{pod['metadata']['name']} created{suffix}")
+
+
+def _follow(session: Session, pod: Obj, flags: dict[str, Any]) -> None:
+    """Attach, and leave with the container's exit code; with --rm, delete the pod whatever happened."""
+    try:
+        _attach(session, pod, flags)
+    finally:
+        if flags["remove"]:
+            from minipod.cli.deletion import delete_and_wait
+
+            name = pod["metadata"]["name"]
+            delete_and_wait(session, session.discovery.find("pods"), session.current_namespace, name)
+            if not flags["quiet"]:
+                print(f'pod "{name}" deleted')
+
+
+def _attach(session: Session, pod: Obj, flags: dict[str, Any]) -> None:
+    from minipod.cli.attach import attach
+    from minipod.cli.pods import choose_container
+    from minipod.cli.wait import why_not
+    from minipod.cli.watching import WaitTimeoutError, wait_for_object
+
+    pods, name = session.discovery.find("pods"), pod["metadata"]["name"]
+    container = choose_container(pod, "", quiet=True)
+    deadline = time.monotonic() + parse_duration(flags["pod_running_timeout"], "--pod-running-timeout")
+    latest = pod
+
+    def started(obj: Obj | None) -> bool:
+        nonlocal latest
+        if obj is None:
+            raise CommandError(f'pods "{name}" was deleted before it ran')
+        latest = obj
+        return _phase(obj) in ENDED or "running" in _state(obj, container)
+
+    try:
+        wait_for_object(session, pods, session.current_namespace, name, started, deadline=deadline)
+    except WaitTimeoutError:
+        raise CommandError(f"timed out waiting for pod/{name} to run{why_not(latest)}") from None
+    if "running" in _state(latest, container) and (flags["tty"] or flags["stdin"]):
+        attach(session, latest, container, stdin=flags["stdin"], tty=flags["tty"], quiet=flags["quiet"])
+    else:
+        _copy_log(session, name, container)
+    if flags["restart"] == "Never":
+        ended = wait_for_object(
+            session, pods, session.current_namespace, name, lambda o: o is None or _phase(o) in ENDED
+        )
+        code = (_state(ended or {}, container).get("terminated") or {}).get("exitCode", 0)
+        if code:
+            raise ProcessExitError(code)
+
+
+def _phase(pod: Obj) -> str:
+    return str((pod.get("status") or {}).get("phase"))
+
+
+def _state(pod: Obj, container: str) -> Obj:
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        if status["name"] == container:
+            state: Obj = status.get("state") or {}
+            return state
+    return {}
+
+
+def _copy_log(session: Session, name: str, container: str) -> None:
+    """From its first byte to its end: nothing is lost of a command that was quicker than we."""
+    path = session.discovery.find("pods").path(session.current_namespace, name, "log")
+    with session.api.stream("GET", path, query={"container": container, "follow": True}) as stream:
+        for chunk in stream:
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
