@@ -238,7 +238,15 @@ MicroTime: TypeAlias = Annotated[str, msgspec.Meta(pattern=_RFC3339), "MicroTime
 
 TITLES = {"core_v1": "The object types of Kubernetes' core/v1.", "meta_v1": "The object types of meta/v1."}
 JSON_SCALARS = {"string": "str", "boolean": "bool", "number": "float", "int32": "Int32", "int64": "Int64"}
-ZERO_FACTORY = {"str": "str", "bool": "bool", "Int32": "int", "Int64": "int", "float": "float"}
+ZERO_FACTORY = {
+    "str": "str",
+    "bool": "bool",
+    "float": "float",
+    "Int32": "int",
+    "Int64": "int",
+    "IntOrString": "int",
+    "Quantity": 'partial(str, "0")',
+}
 
 
 def render() -> dict[str, str]:
@@ -329,9 +337,7 @@ class _Module:
             factory = "lambda: []" if required else "list"
         elif type_.startswith("dict[") or type_ == "FieldsV1":
             factory = "dict"
-        elif required and type_ in ("IntOrString", "Quantity", "Time", "MicroTime"):
-            factory = "int" if type_ == "IntOrString" else "str"
-        elif required and type_ != "RawExtension":
+        elif required and type_ not in ("RawExtension", "Time", "MicroTime"):
             factory = ZERO_FACTORY.get(type_, type_)
         elif key in ("metadata", "spec", "status") and "$ref" in schema:
             factory = type_

@@ -870,7 +870,7 @@ class Node(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=
 
 class NodeAllocatableMappedResources(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=True, gc=False):
     name: str = msgspec.field(default_factory=str)
-    quantity: Quantity = msgspec.field(default_factory=str)
+    quantity: Quantity = msgspec.field(default_factory=partial(str, "0"))
 
 
 class NodeAllocatableOverheadResources(msgspec.Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=True, gc=False):
