@@ -45,21 +45,20 @@ class Firewall:
         self._applied = None
         await self._settle()
 
-    async def add(self, mappings: Collection[Mapping]) -> None:
-        """Raises HostPortConflictError when one is given already, NetworkError; then none is added."""
-        new = set(mappings) - self._wanted
-        check_conflicts(new, self._wanted)
-        self._wanted |= new
+    async def change(self, gone: Collection[Mapping], new: Collection[Mapping]) -> None:
+        """Take mappings back (unknown ones are fine) and give others out.
+
+        Raises HostPortConflictError when one is given already, NetworkError; then none of `new` is given.
+        """
+        self._wanted.difference_update(gone)
+        fresh = [mapping for mapping in new if mapping not in self._wanted]
+        check_conflicts(fresh, self._wanted)
+        self._wanted.update(fresh)
         try:
             await self._settle()
         except BaseException:
-            self._wanted -= new
+            self._wanted.difference_update(fresh)
             raise
-
-    async def remove(self, mappings: Collection[Mapping]) -> None:
-        """Unknown ones are fine. Raises NetworkError."""
-        self._wanted -= set(mappings)
-        await self._settle()
 
     async def destroy(self) -> None:
         """Remove the table; one that is not there is fine."""
@@ -68,7 +67,9 @@ class Firewall:
             await self._run(lambda: self._apply(no_table(self._table)))
 
     def close(self) -> None:
+        """End the thread. The next call begins another."""
         self._thread.shutdown(wait=True)
+        self._thread = ThreadPoolExecutor(1, "nft")
 
     async def _settle(self) -> None:
         async with self._turn:

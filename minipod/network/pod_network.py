@@ -79,12 +79,14 @@ class PodNetwork:
         self._sweep_later()
 
     async def stop(self) -> None:
-        """Close sockets and end threads; pods keep their network. `start` cannot follow."""
+        """Close the socket and end the threads; pods keep their network."""
         if self._sweeper:
             self._sweeper.cancel()
+            self._sweeper = None
         await self._call(self._close)
         self._firewall.close()
         self._thread.shutdown(wait=True)
+        self._thread = ThreadPoolExecutor(1, "network")
 
     async def destroy(self) -> None:
         """Remove bridge, veths, nft table and records; works without `start`. Idempotent. Raises NetworkError.
@@ -108,7 +110,7 @@ class PodNetwork:
             attachment = await self._call(lambda: self._connect(uid, netns_path, tuple(ports)))
             await self._publish(before, _all_mappings([attachment]))
         except NetworkError:
-            await self._publish(before, set())
+            await self._publish(before, [])
             await self.detach(uid)
             raise
         return attachment
@@ -116,7 +118,7 @@ class PodNetwork:
     async def detach(self, uid: str) -> None:
         """Take a pod off the network and free its address. Idempotent; unknown uids are fine. Raises NetworkError."""
         known = self._attachments.get(uid)
-        await self._publish(_all_mappings([known] if known else []), set())
+        await self._publish(_all_mappings([known] if known else []), [])
         if await self._call(lambda: self._disconnect(uid)):
             self._sweep_later()
 
@@ -239,12 +241,11 @@ class PodNetwork:
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
-    async def _publish(self, before: set[Mapping], after: set[Mapping]) -> None:
+    async def _publish(self, before: list[Mapping], after: list[Mapping]) -> None:
         """Change what the host answers for on behalf of a pod."""
         if not before and not after:
             return
-        await self._firewall.remove(before - after)
-        await self._firewall.add(after)
+        await self._firewall.change([mapping for mapping in before if mapping not in after], after)
         await self._route_loopback()
 
     async def _route_loopback(self) -> None:
@@ -275,5 +276,5 @@ class _Wires:
         self._route.close()
 
 
-def _all_mappings(attachments: Iterable[Attachment]) -> set[Mapping]:
-    return {mapping for a in attachments for mapping in mappings(IPv4Address(a.ip), a.host_ports)}
+def _all_mappings(attachments: Iterable[Attachment]) -> list[Mapping]:
+    return [mapping for a in attachments for mapping in mappings(IPv4Address(a.ip), a.host_ports)]
