@@ -37,7 +37,7 @@ def converse(streams: RemoteStreams, *, stdin: bool, tty: bool) -> StreamExit:
         thread.start()
         # The thread's descriptors are closed only after it has let go of them.
         stack.callback(os.close, ended)
-        stack.callback(thread.join)
+        stack.callback(thread.join, 1.0)
         stack.callback(os.close, end)
         sys.stdout.flush()
         while (piece := streams.read()) is not None:
