@@ -153,9 +153,7 @@ def inspect(session: Session, name: str, output: str) -> None:
     sys.stdout.write(renderer(output or "json")(answer))
 
 
-def _upload(
-    session: Session, page: str, query: Query, body: Iterator[bytes]
-) -> None:
+def _upload(session: Session, page: str, query: Query, body: Iterator[bytes]) -> None:
     import json
 
     path = proxy_path(session, page)

@@ -1,0 +1,48 @@
+"""`minipod down`: the pods get their grace period, then the daemon ends; the objects stay in its store."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import click
+
+from minipod.cli import options
+from minipod.cli.command import Verb
+from minipod.cli.daemon_process import find_daemon
+from minipod.cli.durations import parse_duration
+from minipod.cli.errors import CommandError
+from minipod.cli.node_pages import proxy_path
+from minipod.cli.session import Session
+
+
+@click.command("down", cls=Verb)
+@click.option(
+    "--grace-period", type=int, default=None, metavar="SECONDS", help="For every pod; default: its own."
+)
+@options.timeout("60s", "How long the daemon may take to end after the pods have.")
+@click.pass_obj
+def command(session: Session, grace_period: int | None, timeout: str) -> None:
+    """End the processes of all pods, each with its grace period, and then the daemon.
+
+    Pods stay in the store and start again with the next daemon. To leave pods running, end the daemon alone
+    (SIGTERM, systemctl stop); to remove everything, use purge.
+    """
+    if grace_period is not None and grace_period < 0:
+        raise CommandError("--grace-period must be 0 or more seconds")
+    seconds = parse_duration(timeout, "--timeout")
+    daemon = find_daemon(session.socket_path)
+    if daemon is None:
+        raise CommandError(
+            f"no daemon answers at {session.socket_path}; pods that it left running are ended by starting it again "
+            "and then down, or by purge"
+        )
+    with closing(daemon):
+        ended = session.api.create(proxy_path(session, "down"), None, {"gracePeriodSeconds": grace_period})
+        for pod in ended["pods"]:
+            print(f"pod/{pod['name']} in namespace {pod['namespace']} stopped", flush=True)
+        daemon.terminate()
+        if not daemon.wait(seconds):
+            raise CommandError(
+                f"the pods are stopped, but the daemon (pid {daemon.pid}) has not ended in {timeout}"
+            )
+        print(f"daemon (pid {daemon.pid}) ended; objects are kept and start again with the next one")

@@ -1,0 +1,1 @@
+"""Taking minipod off a host: what there is (survey), taking it away (actions)."""

@@ -1,0 +1,83 @@
+"""Taking away what a survey found: first what runs, then what it held, then what it wrote."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from minipod.cli.errors import CommandError
+from minipod.cli.removal.survey import DATA_NAMES, RUN_NAMES, Survey, strangers
+from minipod.config import Config
+from minipod.linux import tree
+from minipod.linux.cgroup2 import cgroup
+
+TIMEOUT = 20.0
+"""Seconds that killed processes may take to be gone."""
+
+
+def check(config: Config, found: Survey) -> None:
+    """Refuse to remove what is not ours, before anything is removed. Raises CommandError."""
+    for path, names in ((config.data_dir, DATA_NAMES), (config.run_dir, RUN_NAMES)):
+        if problem := strangers(path, names):
+            raise CommandError(f"{problem}: nothing was removed")
+    if os.getpid() in found.processes:
+        raise CommandError(
+            f"this command runs in the cgroup {found.cgroup} it is to empty: run it from elsewhere"
+        )
+
+
+def remove(config: Config, found: Survey) -> list[str]:
+    """Remove everything found; the problems met, one line each. The order matters: a process may make things anew."""
+    problems: list[str] = []
+
+    def attempt(what: str, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:
+            # One thing that resists must not keep the rest on the host.
+            problems.append(f"cannot remove {what}: {error}")
+
+    if found.cgroup:
+        group = found.cgroup
+        attempt(f"cgroup {group}", lambda: _remove_cgroup(group))
+    attempt("the network", lambda: _remove_network(config))
+    for path in (*found.logs, *found.directories):
+        attempt(f"directory {path}", functools.partial(tree.remove_tree, path))
+    attempt(f"directory {config.log_dir}", lambda: _remove_if_empty(config.log_dir))
+    return problems
+
+
+def _remove_cgroup(group: Path) -> None:
+    try:
+        cgroup.kill(group)
+    except FileNotFoundError:
+        return
+    if not cgroup.wait_for_event(group, "populated", 0, TIMEOUT):
+        raise TimeoutError(f"its processes have not ended within {TIMEOUT:g} s of being killed")
+    cgroup.remove(group, TIMEOUT)
+
+
+def _remove_network(config: Config) -> None:
+    import asyncio
+
+    from minipod.network.pod_network import PodNetwork
+    from minipod.network.types import NetworkConfig
+
+    network = PodNetwork(
+        NetworkConfig(
+            bridge=config.bridge,
+            pod_cidr=config.pod_cidr,
+            nft_table=config.nft_table,
+            state_dir=config.run_dir / "network",
+        )
+    )
+    asyncio.run(network.destroy())
+
+
+def _remove_if_empty(path: Path) -> None:
+    try:
+        path.rmdir()
+    except (FileNotFoundError, OSError):
+        return

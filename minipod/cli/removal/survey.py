@@ -1,0 +1,131 @@
+"""What a daemon with a given configuration has put on this host, looked up in the kernel and on disk.
+
+The same look is taken before and after, so what purge removes is what it later proves to be gone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from minipod.config import Config
+from minipod.linux.cgroup2 import cgroup
+
+POD_LOG = re.compile(r"[^_]+_[^_]+_(?P<uid>[0-9a-f-]{36})")
+
+DATA_NAMES = frozenset(("state.db", "state.db-wal", "state.db-shm", "pki", "images", "pods", "network"))
+RUN_NAMES = frozenset(("minipod.sock", "daemon.lock", "pods", "network"))
+"""All that a data or run directory of ours holds. A directory with anything else is not ours to remove."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Everything found. Empty means that the host bears no trace."""
+
+    cgroup: Path | None = None
+    processes: tuple[int, ...] = ()
+    links: tuple[str, ...] = ()
+    nft_table: bool = False
+    directories: tuple[Path, ...] = ()
+    logs: tuple[Path, ...] = ()
+
+    def lines(self) -> list[str]:
+        """One line for each thing, for people."""
+        found = [f"process {pid}{_name(pid)}" for pid in self.processes]
+        found += [f"cgroup {self.cgroup}"] if self.cgroup else []
+        found += [f"network interface {link}" for link in self.links]
+        found += ["nftables table"] if self.nft_table else []
+        return found + [f"directory {path}" for path in (*self.directories, *self.logs)]
+
+
+def look(config: Config, uids: frozenset[str] | None = None) -> Survey:
+    """`uids`: the pods whose logs are ours; by default those with a directory. Raises OSError."""
+    group = pod_cgroup(config)
+    uids = known_uids(config) if uids is None else uids
+    return Survey(
+        cgroup=group,
+        processes=tuple(_processes(group)) if group else (),
+        links=tuple(_links(config.bridge)),
+        nft_table=_has_table(config.nft_table),
+        directories=tuple(p for p in (config.data_dir, config.run_dir) if p.exists()),
+        logs=tuple(_logs(config.log_dir, uids)),
+    )
+
+
+def pod_cgroup(config: Config) -> Path | None:
+    """The group below which all pods are, if it is there."""
+    try:
+        group = cgroup.mount_point() / config.cgroup_parent
+    except FileNotFoundError:
+        return None
+    return group if group.is_dir() else None
+
+
+def known_uids(config: Config) -> frozenset[str]:
+    """The pods that have a directory; their logs are ours, whatever else lies beside them."""
+    found: set[str] = set()
+    for parent in (config.data_dir / "pods", config.run_dir / "pods"):
+        try:
+            found.update(os.listdir(parent))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return frozenset(found)
+
+
+def strangers(path: Path, names: frozenset[str]) -> str:
+    """Why this directory must not be removed, or nothing."""
+    try:
+        others = sorted(set(os.listdir(path)) - names)
+    except FileNotFoundError:
+        return ""
+    except NotADirectoryError:
+        return f"{path} is not a directory"
+    return f"{path} also holds what is not minipod's: {', '.join(others[:5])}" if others else ""
+
+
+def _processes(group: Path) -> list[int]:
+    found: list[int] = []
+    for directory, _, _ in os.walk(group):
+        try:
+            found += cgroup.processes(Path(directory))
+        except OSError:
+            continue
+    return sorted(set(found))
+
+
+def _name(pid: int) -> str:
+    try:
+        command = (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        )
+    except OSError:
+        return ""
+    return f" {command[:60]}" if command else ""
+
+
+def _links(bridge: str) -> list[str]:
+    """The bridge and what is plugged into it."""
+    directory = Path("/sys/class/net") / bridge
+    if not (directory / "bridge").is_dir():
+        return []
+    return [bridge, *sorted(os.listdir(directory / "brif"))]
+
+
+def _has_table(name: str) -> bool:
+    try:
+        done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return False
+    return f"table inet {name}" in done.stdout.splitlines()
+
+
+def _logs(log_dir: Path, uids: frozenset[str]) -> list[Path]:
+    """Log directories of our pods; other kubelets' may lie beside them."""
+    try:
+        names = sorted(os.listdir(log_dir))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [log_dir / n for n in names if (match := POD_LOG.fullmatch(n)) and match["uid"] in uids]
