@@ -135,6 +135,7 @@ def _write(path: Path, text: str) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(path, flags, 0o644)
     try:
+        os.fchmod(fd, 0o644)  # every user of the container reads them, whatever the daemon's umask
         os.write(fd, text.encode())
     finally:
         os.close(fd)

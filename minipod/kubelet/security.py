@@ -48,7 +48,9 @@ def forbidden_sysctl(pod: core_v1.Pod, name: str, allowed: Iterable[str]) -> str
         return f'forbidden sysctl: "{name}" not allowed with host ipc enabled'
     if namespace == "net" and pod.spec.hostNetwork:
         return f'forbidden sysctl: "{name}" not allowed with host net enabled'
-    if sysctl in SAFE_SYSCTLS or (namespace and any(_matches(sysctl, normalize(p)) for p in allowed)):
+    if sysctl in SAFE_SYSCTLS:
+        return None
+    if namespace and _is_path(sysctl) and any(_matches(sysctl, normalize(p)) for p in allowed):
         return None
     return f'forbidden sysctl: "{name}" not allowlisted'
 
@@ -57,6 +59,12 @@ def _namespace(sysctl: str) -> str:
     if sysctl == "kernel.sem" or sysctl.startswith(_IPC):
         return "ipc"
     return "net" if sysctl.startswith(_NET) else ""
+
+
+def _is_path(sysctl: str) -> bool:
+    """Whether the name stays where it says it is: below /proc/sys a dot is a slash and a slash a dot."""
+    path = sysctl.translate(str.maketrans("./", "/."))
+    return all(part not in ("", ".", "..") for part in path.split("/"))
 
 
 def _matches(sysctl: str, pattern: str) -> bool:
