@@ -107,6 +107,8 @@ class Container:
         self._asked_at = now_us()
         try:
             self._launch(config)
+        except StartError as error:
+            self.failed(error.failure, now_us())
         except OSError as error:
             self.failed(failure_of("start container", error), now_us())
 

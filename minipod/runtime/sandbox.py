@@ -15,7 +15,13 @@ from minipod.runtime import launch
 from minipod.runtime.channel import ContainerChanged, ContainerRemoved, MakeShim, Message, SandboxChanged
 from minipod.runtime.children import Child, Children, failure_of
 from minipod.runtime.container import Container
-from minipod.runtime.errors import NotFoundError, RuntimeServiceError, SandboxError, WrongStateError
+from minipod.runtime.errors import (
+    NotFoundError,
+    RuntimeServiceError,
+    SandboxError,
+    StartError,
+    WrongStateError,
+)
 from minipod.runtime.poller import Poller
 from minipod.runtime.state import (
     RESERVED_CONTAINER_IDS,
@@ -97,6 +103,8 @@ class Sandbox:
                 launched = launch.launch_infra(config, cgroup_fd=leaf_fd)
             finally:
                 os.close(leaf_fd)
+        except StartError as error:
+            self._not_made(error.failure)
         except OSError as error:
             self._not_made(failure_of("create sandbox", error))
         else:

@@ -65,6 +65,9 @@ class ExecSession:
                 launched = launch.launch_exec(config.process, target.pidfd, cgroup_fd=leaf, stdio=far)
             finally:
                 os.close(leaf)
+        except StartError as error:
+            self.failed(error.failure, now_us())
+            return
         except OSError as error:
             self.failed(failure_of("exec", error), now_us())
             return
