@@ -42,7 +42,7 @@ def test_references_in_command_and_args_are_expanded_but_not_the_images() -> Non
 
 
 def test_nothing_to_run_is_an_error_that_names_the_image() -> None:
-    with pytest.raises(CreateContainerConfigError, match="no command specified.*minipod/base") as caught:
+    with pytest.raises(CreateContainerConfigError, match=r"no command specified.*minipod/base") as caught:
         process_args(one(), {}, {})
     assert caught.value.reason == "CreateContainerError"
 
