@@ -49,6 +49,14 @@ def test_a_sidecar_counts_beside_the_containers_and_beside_later_init_containers
     assert pod_resources.pod_requests(made) == {"cpu": "2500m"}
 
 
+def test_a_sidecar_that_ends_the_initialisation_still_counts() -> None:
+    made = pod(
+        asking("a", requests={"cpu": "1"}),
+        initContainers=[asking("side", requests={"cpu": "500m", "memory": "1Mi"}, restartPolicy="Always")],
+    )
+    assert pod_resources.pod_requests(made) == {"cpu": "1500m", "memory": "1Mi"}
+
+
 def test_overhead_is_added_to_requests_and_to_limits_there_are() -> None:
     made = pod(
         asking(requests={"cpu": "1"}, limits={"cpu": "1"}), overhead={"cpu": "250m", "memory": "64Mi"}
