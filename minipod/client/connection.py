@@ -62,7 +62,7 @@ class Connection:
             lines.append(f"Content-Length: {len(body)}")
         elif body is not None:
             lines.append("Transfer-Encoding: chunked")
-        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        head = "\r\n".join(lines).encode() + b"\r\n\r\n"
         if body is None or isinstance(body, bytes):
             self.socket.sendall(head + (body or b""))
             return
@@ -144,7 +144,7 @@ class Connection:
 
 
 def _parse_head(raw: bytes) -> Head:
-    status_line, *lines = raw.decode("latin-1").split("\r\n")
+    status_line, *lines = raw.decode("utf-8", "replace").split("\r\n")
     version, _, rest = status_line.partition(" ")
     code, _, reason = rest.partition(" ")
     if not version.startswith("HTTP/1.") or not code.isdigit():

@@ -65,7 +65,7 @@ class Informer:
         return list(self._objects.values())
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=f"informer-{self._resource.plural}")
+        self._task = asyncio.create_task(self.run(), name=f"informer-{self._resource.plural}")
 
     async def synced(self) -> None:
         """Return once everything that exists has been reported."""
@@ -76,7 +76,8 @@ class Informer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Follow until cancelled: what start() does in a task of its own."""
         delay = FIRST_RETRY
         while True:
             try:

@@ -98,6 +98,10 @@ class Cursor:
         self.version = version
         """Everything up to this version has been read."""
 
+    @property
+    def is_at_end(self) -> bool:
+        return self._place == self._window.end
+
     def read(self, limit: int = 256) -> list[Change]:
         """The next changes, none if there are none yet. Raises ExpiredError when this reader was too slow."""
         try:

@@ -35,6 +35,11 @@ class Watch:
         """All changes up to this version have been handed out."""
         return self._cursor.version
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether there is nothing to hand out now."""
+        return self._cursor.is_at_end
+
     async def next(self) -> list[Delivery]:
         """Wait for changes of the selection and return them, at least one.
 

@@ -247,7 +247,7 @@ async def test_selections_by_namespace_label_and_field(registry: Registry) -> No
     assert names("", "app=x") == ["a", "c"]
     assert names("", "app=x", "spec.nodeName=here") == ["a"]
     assert names("", "", "status.phase!=Pending") == []
-    with pytest.raises(StatusError, match="field label not supported: spec.colour") as refused:
+    with pytest.raises(StatusError, match=r"field label not supported: spec\.colour") as refused:
         names("", "", "spec.colour=red")
     assert refused.value.code == 400
 

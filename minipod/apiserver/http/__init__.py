@@ -1,0 +1,1 @@
+"""HTTP: from a request's bytes to the registry and back, as Kubernetes' API conventions have it."""
