@@ -142,7 +142,7 @@ class _Builder:
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         if node.style or kind == "!" or (kind == "str" and _implicit_kind(node.value) != "str"):
             return node.value
-        value = _plain(node.value)
+        value = plain_scalar(node.value)
         if kind not in JSON_TAGS or value in (inf, -inf) or NOT_FINITE.fullmatch(node.value):
             raise self._error(node, f"{node.value!r} ({kind}) has no counterpart in JSON")
         return value
@@ -151,8 +151,8 @@ class _Builder:
         return DocumentError(f"{_place(self._source, node)}: {problem}")
 
 
-def _plain(text: str) -> str | int | float | bool | None:
-    """An unquoted scalar."""
+def plain_scalar(text: str) -> str | int | float | bool | None:
+    """What an unquoted scalar means to Kubernetes."""
     if NULL.fullmatch(text):
         return None
     if BOOL.fullmatch(text):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from minipod.cli.errors import CommandError
 
@@ -60,3 +64,53 @@ def find_daemon(path: str) -> DaemonProcess | None:
             return None
         except OSError as error:
             raise CommandError(f"cannot reach the daemon (pid {pid}): {error.strerror}") from error
+
+
+@contextmanager
+def held_lock(path: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock that a daemon holds while it uses a directory; one that has it is asked to end first.
+
+    So no daemon can start while its directories are being removed. Nothing to hold where there is no such file.
+    Raises CommandError when a daemon keeps it for more than `timeout` seconds.
+    """
+    try:
+        file = path.open("r+")
+    except FileNotFoundError:
+        yield
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _end_holder(path, timeout)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CommandError(f"another process holds {path}: end it first (fuser {path})") from None
+        yield
+
+
+def _end_holder(path: Path, timeout: float) -> None:
+    pid = lock_holder(path.stat(), Path("/proc/locks").read_text())
+    if not pid:
+        return
+    try:
+        daemon = DaemonProcess(pid, os.pidfd_open(pid))
+    except ProcessLookupError:
+        return
+    with closing(daemon):
+        daemon.terminate()
+        if not daemon.wait(timeout):
+            raise CommandError(
+                f"the daemon (pid {pid}) has not ended within {timeout:g} s of SIGTERM: end it first"
+            )
+
+
+def lock_holder(file: os.stat_result, locks: str) -> int:
+    """The pid that holds a flock on the file, from /proc/locks (proc_locks(5)); 0 when none is told."""
+    wanted = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    for line in locks.splitlines():
+        fields = line.split()
+        if "->" not in fields and fields[1] == "FLOCK" and fields[5] == wanted:
+            return int(fields[4])
+    return 0

@@ -11,7 +11,7 @@ import click
 from minipod.cli import options
 from minipod.cli.command import Verb
 from minipod.cli.config_options import config_options, read_config
-from minipod.cli.daemon_process import find_daemon
+from minipod.cli.daemon_process import find_daemon, held_lock
 from minipod.cli.errors import CommandError, ReportedError
 
 STOP_TIMEOUT = 30.0
@@ -43,17 +43,17 @@ def command(yes: bool, config_file: str | None, **flags: str | None) -> None:
         )
         raise CommandError("nothing was removed: say --yes to remove it")
     _stop_daemon(str(config.socket))
-    # Without a daemon nothing is made any more: what is found now is all there is.
-    found = look(config, uids | known_uids(config))
-    problems = actions.remove(config, found)
-    left = look(config, uids)
-    remaining = set(left.lines())
-    for line in found.lines():
-        if line not in remaining:
-            print(f"removed {line}")
-    for line in (*problems, *(f"still there: {line}" for line in left.lines())):
+    with held_lock(config.run_dir / "lock", STOP_TIMEOUT), held_lock(config.data_dir / "lock", STOP_TIMEOUT):
+        # Without a daemon nothing is made any more: what is found now is all there is.
+        uids |= known_uids(config)
+        found = look(config, uids)
+        actions.check(config, found)
+        problems = actions.remove(config, found)
+    left = look(config, uids).lines()
+    print("".join(f"removed {line}\n" for line in found.lines() if line not in left), end="")
+    for line in (*problems, *(f"still there: {line}" for line in left)):
         print(f"error: {line}", file=sys.stderr)
-    if problems or remaining:
+    if problems or left:
         raise ReportedError
     print("nothing is left: no process, cgroup, network interface, nftables table or directory")
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 
+from minipod.api.documents import plain_scalar
+
 AMBIGUOUS = frozenset(("y", "Y", "n", "N"))
-"""Plain to PyYAML, truth values to Kubernetes' parser."""
+"""Plain to us, truth values to Kubernetes' parser."""
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
@@ -19,9 +21,9 @@ def _string(dumper: Any, text: str) -> Any:
     style = None
     if "\n" in text and not any(line.endswith((" ", "\t")) for line in text.split("\n")):
         style = "|"
-    elif (
-        text in AMBIGUOUS or dumper.resolve(yaml.ScalarNode, text, (True, False)) != "tag:yaml.org,2002:str"
-    ):
+    elif text in AMBIGUOUS or not isinstance(plain_scalar(text), str):
+        style = '"'
+    elif dumper.resolve(yaml.ScalarNode, text, (True, False)) != "tag:yaml.org,2002:str":
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -30,4 +32,7 @@ _Dumper.add_representer(str, _string)
 
 
 def yaml_text(obj: Any) -> str:
-    return str(yaml.dump(obj, Dumper=_Dumper, default_flow_style=False, width=80, allow_unicode=True))
+    """A document of a mapping or list."""
+    text = str(yaml.dump(obj, Dumper=_Dumper, default_flow_style=False, width=80, allow_unicode=True))
+    # libyaml marks the end of a document that has an open-ended scalar anywhere.
+    return text.removesuffix("...\n")
