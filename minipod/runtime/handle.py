@@ -211,7 +211,9 @@ class SandboxHandle:
         return True
 
     def _lost(self) -> None:
-        if self._born is not None and not self._born.done():
-            self._born.set_exception(ShimGoneError(f"the shim of sandbox {self.uid} died while it was made"))
+        if self._born is not None:
+            if not self._born.done():
+                died = ShimGoneError(f"the shim of sandbox {self.uid} died while it was made")
+                self._born.set_exception(died)
         elif not self.ending:
             self._on_lost(self)

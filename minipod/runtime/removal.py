@@ -102,7 +102,7 @@ def _ended_unseen(container: ContainerRecord) -> ContainerRecord:
 def _remove_empty(directory: Path, data_dir: Path) -> None:
     """rmdir upwards as far as there is nothing left; a pod's own directory, pods/<uid>, stays."""
     pods = data_dir / "pods"
-    while directory.is_relative_to(pods) and directory.parent.parent not in (pods, pods.parent):
+    while directory.is_relative_to(pods) and pods not in (directory, directory.parent):
         try:
             directory.rmdir()
         except OSError:

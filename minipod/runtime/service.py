@@ -8,9 +8,9 @@ import os
 import socket
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from minipod.runtime import adoption, removal
 from minipod.runtime.channel import (
@@ -81,7 +81,7 @@ class RuntimeService:
         self._log_limits = log_max_bytes, log_max_files
         self._spawner = SpawnerProcess(python)
         self._handles: dict[str, SandboxHandle] = {}
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._callbacks: list[Callable[[str], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -126,7 +126,7 @@ class RuntimeService:
     async def run_sandbox(self, config: SandboxConfig) -> SandboxStatus:
         """Make a sandbox; an older one of the same uid is removed first. On an error nothing is left."""
         check_name("sandbox uid", config.uid)
-        async with self._locks[config.uid]:
+        async with self._lock(config.uid):
             await self._remove(config.uid)
             try:
                 handle = await self._bear(config)
@@ -140,15 +140,19 @@ class RuntimeService:
 
     async def stop_sandbox(self, uid: str) -> None:
         """Kill everything in the sandbox and wait for its end; the records stay readable. Idempotent."""
-        handle = self._handles.get(uid)
-        if handle is not None and handle.link is not None:
-            await handle.link.request(StopSandbox())
+        async with self._lock(uid):
+            handle = self._handles.get(uid)
+            if handle is None or handle.link is None:
+                return
+            try:
+                await handle.link.request(StopSandbox())
+            except ShimGoneError:
+                await adoption.bury(handle)
 
     async def remove_sandbox(self, uid: str) -> None:
         """Stop the sandbox and leave nothing of it: processes, cgroups, records, writable layers. Idempotent."""
-        async with self._locks[uid]:
+        async with self._lock(uid):
             await self._remove(uid)
-        self._locks.pop(uid, None)
 
     async def retain(self, uids: Collection[str]) -> None:
         """Remove every sandbox of uids not in `uids`, and every writable layer that belongs to no container.
@@ -312,9 +316,16 @@ class RuntimeService:
             callback(handle.uid)
 
     def _lost(self, handle: SandboxHandle) -> None:
-        self._run(adoption.recover(handle))
-
-    def _run(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(self._recover(handle))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _recover(self, handle: SandboxHandle) -> None:
+        async with self._lock(handle.uid):
+            if self._handles.get(handle.uid) is handle and (handle.link is None or handle.link.closed):
+                await adoption.recover(handle)
+                self._changed(handle)
+
+    def _lock(self, uid: str) -> asyncio.Lock:
+        """Births, ends and recoveries of one sandbox happen one after the other."""
+        return self._locks.setdefault(uid, asyncio.Lock())

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ MOUNTS: list[dict[str, Any]] = [
 
 def process(*args: str, tty: bool = False, **fields: Any) -> dict[str, Any]:
     """An OCI process object."""
-    capabilities = {kind: CAPABILITIES for kind in ("bounding", "effective", "permitted")}
+    capabilities = dict.fromkeys(("bounding", "effective", "permitted"), CAPABILITIES)
     return {
         "terminal": tty,
         "user": {"uid": 0, "gid": 0},
@@ -127,7 +126,7 @@ class World:
             "ociVersion": "1.2.0",
             "process": process(*args, tty=tty, **fields.pop("process", {})),
             "root": {"path": "rootfs", "readonly": False},
-            "mounts": MOUNTS,
+            "mounts": list(MOUNTS),
             "linux": {
                 "namespaces": namespaces(sandbox.infra_pid, pid_mode),
                 "resources": fields.pop("resources", {}),
