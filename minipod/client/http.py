@@ -10,11 +10,13 @@ import json
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
-from minipod.api.errors import StatusError
 from minipod.client.connection import Connection, Head, ProtocolError
+
+if TYPE_CHECKING:
+    from minipod.api.errors import StatusError
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -154,7 +156,7 @@ class ApiClient:
         except OSError as error:
             connection.close()
             raise self.unreachable(error) from error
-        except StatusError:
+        except BaseException:
             connection.close()
             raise
         self._check(head, b"")
@@ -284,8 +286,10 @@ def error_of(head: Head, content: bytes) -> StatusError:
 
 
 def _status_error(status: Mapping[str, Any]) -> StatusError:
-    from msgspec import convert  # only an error pays for the import
+    # Only an error pays for these imports: they take longer than a whole request.
+    from msgspec import convert
 
+    from minipod.api.errors import StatusError
     from minipod.api.meta_v1 import Status
 
     return StatusError.from_status(convert(status, Status))
