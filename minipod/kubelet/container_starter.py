@@ -27,6 +27,7 @@ from minipod.kubelet.images import (
     IMAGE_REASONS,
     ImageUnavailableError,
     choose_image,
+    pulled_message,
 )
 from minipod.kubelet.process import (
     CreateContainerConfigError,
@@ -124,12 +125,7 @@ class ContainerStarter:
     async def _run(self, container: core_v1.Container, config: ContainerConfig) -> bool:
         name, uid = container.name, self._sandbox.context.uid
         runtime = self._services.runtime
-        self._event(
-            events.NORMAL,
-            events.PULLED,
-            f'Container image "{container.image}" already present on machine',
-            name,
-        )
+        self._event(events.NORMAL, events.PULLED, pulled_message(container), name)
         reason = CREATE_ERROR
         try:
             await self._forget_old_attempts(name, config.attempt)

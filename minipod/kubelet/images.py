@@ -1,6 +1,8 @@
 """imagePullPolicy against the local store: which image a container runs, or why it has to wait.
 
-Pulling from a registry comes later; until then whatever needs one ends in ErrImagePull, with the way out.
+Pulling from a registry comes later; until then an image that is not here ends in ErrImagePull, with the way out.
+One that is here is used whatever the policy, for Always is also what Kubernetes puts where no policy and no tag is
+given; the event says that nobody was asked for a newer one.
 https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
 """
 
@@ -35,28 +37,36 @@ def choose_image(container: core_v1.Container, present: Image | None) -> Image:
     """The image to run the container from; `present` is what the store has under that name.
 
     Raises ImageUnavailableError: InvalidImageName; ErrImageNeverPull where the policy forbids pulling; ErrImagePull
-    where pulling is needed.
+    where pulling would be needed.
     """
     name = container.image or ""
-    policy = container.imagePullPolicy or "IfNotPresent"
-    if present is not None and policy != "Always":
+    if present is not None:
         return present
     try:
         reference.parse(name)
     except InvalidReferenceError as error:
         message = f'Failed to apply default image tag "{name}": couldn\'t parse image name "{name}": {error}'
         raise ImageUnavailableError(INVALID_IMAGE_NAME, message, event=events.INSPECT_FAILED) from error
-    if policy == "Never":
+    if container.imagePullPolicy == "Never":
         message = f'Container image "{name}" is not present with pull policy of Never'
         raise ImageUnavailableError(ERR_IMAGE_NEVER_PULL, message, event=events.ERR_IMAGE_NEVER_PULL)
-    if present is not None:
-        hint = "set imagePullPolicy: IfNotPresent to use the local image of that name"
-    else:
-        hint = "import it with `minipod image import FILE`"
-    message = f'failed to pull image "{name}": this version of minipod does not pull from registries; {hint}'
+    message = (
+        f'failed to pull image "{name}": this version of minipod does not pull from registries; '
+        "import it with `minipod image import FILE`"
+    )
     raise ImageUnavailableError(
         ERR_IMAGE_PULL,
         message,
         event=events.FAILED,
         event_message=f'Failed to pull image "{name}": {message}',
     )
+
+
+def pulled_message(container: core_v1.Container) -> str:
+    """What the event Pulled says of an image that was here."""
+    message = f'Container image "{container.image}" already present on machine'
+    if container.imagePullPolicy == "Always":
+        message += (
+            " (imagePullPolicy Always: not looked up in its registry, this version of minipod does not pull)"
+        )
+    return message

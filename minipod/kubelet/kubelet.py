@@ -61,10 +61,11 @@ class Kubelet:
             clock=clock,
         )
         self._workers: dict[str, PodWorker] = {}
+        self._selector = f"spec.nodeName={settings.node_name}"
         self._pods = Informer(
             client,
             PODS,
-            field_selector=f"spec.nodeName={settings.node_name}",
+            field_selector=self._selector,
             on_add=self._pod_added,
             on_update=self._pod_changed,
             on_delete=self._pod_gone,
@@ -86,11 +87,12 @@ class Kubelet:
         services = self._services
         services.events.start()
         self._node = await register_node(services.client, services.settings, services.images.list())
+        listed = await services.client.list(PODS, field_selector=self._selector)
+        await self._remove_strangers({pod.metadata.uid or "" for pod in listed.items})
         self._subscriptions.callback(services.runtime.subscribe(self._processes_changed))
         self._subscriptions.callback(services.images.subscribe(self._images_changed))
         self._pods.start()
         await self._pods.synced()
-        await self._remove_strangers({pod.metadata.uid or "" for pod in self._pods.list()})
         self._image_task = asyncio.create_task(self._follow_images(), name="kubelet-images")
         services.events.node_event(
             services.settings.node_name, events.NORMAL, events.STARTING, "Starting kubelet."

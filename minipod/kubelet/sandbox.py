@@ -99,10 +99,15 @@ class PodSandbox:
 
     async def remove(self) -> None:
         """The sandbox with all its processes, records and addresses; volumes and logs stay."""
-        await self._services.runtime.stop_sandbox(self.context.uid)
-        await self._services.network.detach(self.context.uid)
         self._ip = ""
-        await self._services.runtime.remove_sandbox(self.context.uid)
+        results = await asyncio.gather(
+            self._services.network.detach(self.context.uid),
+            self._services.runtime.remove_sandbox(self.context.uid),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
     async def release(self) -> None:
         """What an ended pod no longer needs: its sandbox and its volumes. Its logs and its status stay."""

@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import pytest
 
-from minipod.kubelet.images import ImageUnavailableError, choose_image
+from minipod.kubelet.images import ImageUnavailableError, choose_image, pulled_message
 from tests.unit.kubelet.pods import image, one
 
 
-@pytest.mark.parametrize("policy", ["IfNotPresent", "Never", None])
+@pytest.mark.parametrize("policy", ["IfNotPresent", "Never", "Always", None])
 def test_a_local_image_is_used(policy: str | None) -> None:
     assert choose_image(one(imagePullPolicy=policy, image="x:1"), image()).id == image().id
 
 
 @pytest.mark.parametrize(
-    ("name", "policy", "present", "reason", "event", "words"),
+    ("name", "policy", "reason", "event", "words"),
     [
-        ("no/such:1", "IfNotPresent", False, "ErrImagePull", "Failed", "minipod image import"),
-        ("no/such:1", "Always", True, "ErrImagePull", "Failed", "imagePullPolicy: IfNotPresent"),
+        ("no/such:1", "IfNotPresent", "ErrImagePull", "Failed", "minipod image import"),
+        ("no/such:1", "Always", "ErrImagePull", "Failed", "minipod image import"),
         (
             "no/such:1",
             "Never",
-            False,
             "ErrImageNeverPull",
             "ErrImageNeverPull",
             'Container image "no/such:1" is not present with pull policy of Never',
         ),
-        ("UPPER", "IfNotPresent", False, "InvalidImageName", "InspectFailed", "must be lowercase"),
-        ("a b", "Never", False, "InvalidImageName", "InspectFailed", "couldn't parse image name"),
+        ("UPPER", "IfNotPresent", "InvalidImageName", "InspectFailed", "must be lowercase"),
+        ("a b", "Never", "InvalidImageName", "InspectFailed", "couldn't parse image name"),
     ],
 )
-def test_what_cannot_be_used(
-    name: str, policy: str, present: bool, reason: str, event: str, words: str
-) -> None:
+def test_what_cannot_be_used(name: str, policy: str, reason: str, event: str, words: str) -> None:
     with pytest.raises(ImageUnavailableError) as caught:
-        choose_image(one(image=name, imagePullPolicy=policy), image() if present else None)
+        choose_image(one(image=name, imagePullPolicy=policy), None)
     assert (caught.value.reason, caught.value.event) == (reason, event)
     assert words in caught.value.message
     assert name in caught.value.message
+
+
+def test_an_image_that_should_have_been_looked_for_is_said_not_to_have_been() -> None:
+    assert pulled_message(one(image="x:1")) == 'Container image "x:1" already present on machine'
+    assert "imagePullPolicy Always" in pulled_message(one(image="x"))
