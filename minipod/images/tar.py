@@ -28,6 +28,7 @@ class TarReader:
         self._stream = stream
         self._left = 0
         self._padding = 0
+        self._started = False
         self.marked_end = False
         """Whether the archive's end marker was there, once next() has returned None."""
 
@@ -101,9 +102,14 @@ class TarReader:
         if not header:
             return None
         if len(header) < BLOCK:
-            raise InvalidImageError("truncated: the archive ends in mid-header")
+            raise InvalidImageError(
+                "truncated: the archive ends in mid-header" if self._started else "not a tar archive"
+            )
         if header == _ZEROS:
             self.marked_end = True
             return None
-        tar_header.check(header)
+        if not tar_header.has_right_checksum(header):
+            what = "damaged: a header's checksum is wrong" if self._started else "not a tar archive"
+            raise InvalidImageError(what)
+        self._started = True
         return header

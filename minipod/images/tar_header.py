@@ -69,15 +69,16 @@ class Extended:
     link: bytes = b""
 
 
-def check(header: bytes) -> None:
-    """Raise unless the header's checksum is right, counted unsigned or, as some old tars did, signed."""
+def has_right_checksum(header: bytes) -> bool:
+    """Whether the header's checksum is right, counted unsigned or, as some old tars did, signed."""
+    try:
+        claimed = number(header[148:156], "checksum")
+    except InvalidImageError:
+        return False
     unsigned = sum(header) - sum(header[148:156]) + 8 * 0x20
-    claimed = number(header[148:156], "checksum")
     if claimed == unsigned:
-        return
-    signed = unsigned - 256 * sum(b >= 0x80 for b in header[:148] + header[156:])
-    if claimed != signed:
-        raise InvalidImageError("not a tar header: its checksum is wrong")
+        return True
+    return claimed == unsigned - 256 * sum(b >= 0x80 for b in header[:148] + header[156:])
 
 
 def decode(header: bytes, extended: Extended) -> TarEntry:

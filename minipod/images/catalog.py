@@ -1,0 +1,103 @@
+"""The images there are, in memory: looking one up by what users write. Pure; a change makes a new catalog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from minipod.images import reference
+from minipod.images.content import Content
+from minipod.images.errors import ImageNotFoundError, InvalidReferenceError
+from minipod.images.layout import Record
+from minipod.images.types import Image
+
+_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_SHORT_ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,63})")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An image with what it consists of."""
+
+    image: Image
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What taking a name away comes to."""
+
+    image: Image
+    records: tuple[Record, ...]
+    """Those that go."""
+
+
+class Catalog:
+    """`entries` by the digest of their target; every record's target is among them."""
+
+    def __init__(self, records: Sequence[Record], entries: Mapping[str, Entry]) -> None:
+        self.records = tuple(records)
+        self.entries = dict(entries)
+        self._by_name = {r.name: self.entries[r.target.digest].image for r in records if r.name}
+        self._by_digest: dict[str, Image] = {}
+        for entry in self.entries.values():
+            for digest in (entry.image.id, *(d.digest for d in entry.content.documents)):
+                self._by_digest.setdefault(digest, entry.image)
+
+    def images(self) -> list[Image]:
+        """By name, those without names last."""
+        found = [entry.image for entry in self.entries.values()]
+        return sorted(found, key=lambda image: (not image.names, image.names, image.id))
+
+    def resolve(self, text: str) -> Image | None:
+        """The image of a name, name@digest, digest or full ID."""
+        if match := _ID.fullmatch(text):
+            return self._by_digest.get(f"sha256:{match[1]}")
+        try:
+            wanted = reference.parse(text)
+        except InvalidReferenceError:
+            return None
+        if not wanted.digest:
+            return self._by_name.get(str(wanted))
+        image = self._by_digest.get(wanted.digest)
+        return image if image and any(_in(wanted.repository, name) for name in image.names) else None
+
+    def removal(self, text: str) -> Removal:
+        """What removing by that name, digest, ID or start of an ID means. Raises ImageNotFoundError."""
+        image = self.resolve(text) or self._by_short_id(text)
+        if image is None:
+            raise ImageNotFoundError(text)
+        records = [r for r in self.records if r.target.digest == image.digest]
+        try:
+            wanted = reference.parse(text)
+        except InvalidReferenceError:
+            return Removal(image, tuple(records))
+        named = [r for r in records if r.name == str(wanted)]
+        if wanted.digest:
+            named = [r for r in records if _in(wanted.repository, r.name)]
+        return Removal(image, tuple(named or records))
+
+    def _by_short_id(self, text: str) -> Image | None:
+        match = _SHORT_ID.fullmatch(text)
+        found = {
+            image.id: image
+            for image in self._by_digest.values()
+            if match and image.id.startswith(f"sha256:{match[1]}")
+        }
+        return next(iter(found.values())) if len(found) == 1 else None
+
+
+def merge(old: Sequence[Record], new: Sequence[Record]) -> list[Record]:
+    """Records after new images came: a name belongs to the image that came last.
+
+    An image needs no nameless record once it has a name; one whose name went to another image is gone.
+    """
+    taken = {r.name for r in new if r.name}
+    together = [*(r for r in old if r.name not in taken and r not in new), *new]
+    named = {r.target.digest for r in together if r.name}
+    return [r for r in together if r.name or r.target.digest not in named]
+
+
+def _in(repository: str, name: str) -> bool:
+    return name.startswith((f"{repository}:", f"{repository}@"))
