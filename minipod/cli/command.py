@@ -33,6 +33,7 @@ class Verb(click.Command):
         self.params.extend(global_options())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.ensure_object(Session)
         before, after = split_at_dash(args)
         ctx.meta["minipod.after_dash"] = after
         normal, off = normalise(self.get_params(ctx), before)
