@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import AsyncIterable, Callable
+from typing import Any
 
 from minipod.images.errors import InvalidImageError
 
@@ -40,7 +41,7 @@ class ArrivingStream:
         self._loop = loop
         self._abort = abort
         self._rest = memoryview(b"")
-        self._waiting: concurrent.futures.Future[bytes | None] | None = None
+        self._fetching: asyncio.Task[Any] | None = None
         abort.wake = self._wake
 
     def read(self, count: int, /) -> bytes:
@@ -54,15 +55,10 @@ class ArrivingStream:
         self._rest = self._rest[count:]
         return data
 
-    def _wake(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-
     def _next(self) -> bytes | None:
         self._abort.check()
-        self._waiting = asyncio.run_coroutine_threadsafe(self._fetch(), self._loop)
         try:
-            return self._waiting.result()
+            return asyncio.run_coroutine_threadsafe(self._fetch(), self._loop).result()
         except AbortedError:
             raise
         except concurrent.futures.CancelledError as error:
@@ -70,6 +66,16 @@ class ArrivingStream:
         except Exception as error:
             raise InvalidImageError(f"its transfer broke off: {error or type(error).__name__}") from error
 
+    # -- in the loop, both, so that the one sees what the other did ----------------------------------------------
+
     async def _fetch(self) -> bytes | None:
-        self._abort.check()  # the abort may have come before there was anything to wake
-        return await anext(self._pieces, None)
+        self._abort.check()
+        self._fetching = asyncio.current_task()
+        try:
+            return await anext(self._pieces, None)
+        finally:
+            self._fetching = None
+
+    def _wake(self) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
