@@ -292,9 +292,8 @@ class Container:
 
     def _log_trouble(self, message: str) -> None:
         self._sandbox.trouble(f"container {self.status.name}: {message}")
-        if self.output is not None and self.output.lost:
-            others = tuple(w for w in self.status.warnings if not w.startswith("log: "))
-            self._update(warnings=(*others, f"log: {message}"))
+        others = tuple(w for w in self.status.warnings if not w.startswith("log: "))
+        self._update(warnings=(*others, f"log: {message}"))
 
     def _update(self, **changes: object) -> None:
         self.status = replace(self.status, **changes)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minipod.runtime.logs import Clock, LineFramer, LogFile
-from minipod.runtime.poller import ERROR, Poller
+from minipod.runtime.poller import ERROR, Poller, Timer
 
 READ_SIZE = 64 * 1024
 READS_PER_TURN = 8
@@ -22,6 +22,9 @@ DRAIN_LIMIT = 64 * 1024 * 1024
 TAP_BUFFER = 1024 * 1024
 """Bytes an attached client may lag behind (the size of its pipe)."""
 
+REPORT_INTERVAL = 2.0
+"""Seconds between reports on one log that loses lines; a disk that is nearly full would tell of every batch."""
+
 _CLOCK = Clock()
 
 
@@ -29,11 +32,13 @@ class Output:
     """All output of one container attempt: its log, its streams and the taps on them."""
 
     def __init__(self, log: LogFile, poller: Poller, on_trouble: Callable[[str], None]) -> None:
-        """`on_trouble(sentence)` is called when the log begins to lose lines and when it works again."""
+        """`on_trouble(sentence)` is called when the log loses lines, and when it works again."""
         self._log = log
         self._poller = poller
         self._on_trouble = on_trouble
-        self._failing = False
+        self._reported: tuple[int, bool] = (0, False)
+        """The loss last told of, and whether the log was failing then."""
+        self._report_timer: Timer | None = None
         self._streams: list[Stream] = []
         self.taps: set[Tap] = set()
 
@@ -41,19 +46,16 @@ class Output:
     def path(self) -> Path:
         return self._log.path
 
-    @property
-    def lost(self) -> int:
-        return self._log.lost
-
     def add_stream(self, name: str, fd: int) -> None:
         """Read `fd` to its end and close it then. `name` is stdout or stderr."""
         os.set_blocking(fd, False)
         self._streams.append(Stream(self, name, fd, self._poller))
 
     def drain(self) -> None:
-        """Take everything that is there now."""
+        """Take everything that is there now, and tell of every loss so far."""
         for stream in list(self._streams):
             stream.drain()
+        self._report()
 
     def close(self) -> None:
         """End all streams and taps."""
@@ -61,14 +63,16 @@ class Output:
             stream.end()
         for tap in list(self.taps):
             tap.close()
+        if self._report_timer is not None:
+            self._report_timer.cancel()
         self._log.close()
 
     def write(self, stream: str, lines: bytes, data: bytes) -> None:
         """Log `lines`, which hold `data`, and hand `data` to the taps."""
         if lines:
             self._log.write(lines, len(data))
-            if (self._log.error is not None) != self._failing:
-                self._report()
+            if self._log.error is not None and self._report_timer is None:
+                self._report_later()
         for tap in list(self.taps):
             tap.put(stream, data)
 
@@ -79,15 +83,26 @@ class Output:
                 tap.close()
             self._log.close()
 
-    def _report(self) -> None:
-        error = self._log.error
-        self._failing = error is not None
-        if error is not None:
-            self._on_trouble(
-                f"cannot write {self.path}: {error.strerror}; output of the container is being lost"
-            )
+    def _report_later(self) -> None:
+        """Now, and again as long as there is something new to tell."""
+        if self._report():
+            self._report_timer = self._poller.call_later(REPORT_INTERVAL, self._report_later)
         else:
-            self._on_trouble(f"{self.path} can be written again; {self.lost} bytes of output were lost")
+            self._report_timer = None
+
+    def _report(self) -> bool:
+        """Whether there was something to tell."""
+        error = self._log.error
+        now = (self._log.lost, error is not None)
+        if now == self._reported:
+            return False
+        self._reported = now
+        lost = f"{self._log.lost} bytes of output were lost"
+        if error is not None:
+            self._on_trouble(f"cannot write {self.path}: {error.strerror}; {lost} and more will be")
+        else:
+            self._on_trouble(f"{self.path} can be written again; {lost}")
+        return True
 
 
 class Stream:

@@ -20,6 +20,7 @@ from minipod.runtime.errors import (
     WrongStateError,
 )
 from minipod.runtime.types import ContainerState, NamespaceMode, SandboxState, TmpfsMount
+from tests.helpers.wait import wait_until
 from tests.kernel.runtime.world import World
 
 
@@ -234,7 +235,7 @@ async def test_removal_is_idempotent_and_takes_the_writable_layers_along(world: 
     config = world.container(sandbox, "sh", "-c", "mkdir -p /a/b; echo x > /a/b/c; sleep 1000")
     await world.service.create_container("pod-1", config)
     await world.service.start_container("pod-1", config.id)
-    await asyncio.to_thread(wait_for, lambda: (config.rootfs.upper / "a" / "b" / "c").exists())
+    await asyncio.to_thread(wait_until, lambda: (config.rootfs.upper / "a" / "b" / "c").exists())
     await world.service.remove_sandbox("pod-1")
     assert world.service.status("pod-1") is None
     assert not (world.workdir / "data" / "pods" / "pod-1" / "containers").exists()
@@ -296,7 +297,7 @@ async def test_what_a_container_leaves_running_ends_with_it(world: World) -> Non
     assert one.exit is not None
     assert one.exit.code == 0
     leaf = world.cgroup_root / world.word / "pod-1" / one.id
-    await asyncio.to_thread(wait_for, lambda: not leaf.exists() or not cgroup.events(leaf)["populated"])
+    await asyncio.to_thread(wait_until, lambda: not leaf.exists() or not cgroup.events(leaf)["populated"])
 
 
 async def test_fifty_sandboxes_at_once(world: World) -> None:
@@ -371,10 +372,3 @@ async def test_layers_without_a_container_are_swept(world: World) -> None:
     await world.service.retain([])
     assert world.service.sandboxes() == []
     assert not kept.rootfs.upper.exists()
-
-
-def wait_for(condition: object) -> None:
-    from tests.helpers.wait import wait_until
-
-    assert callable(condition)
-    wait_until(condition)

@@ -1,0 +1,259 @@
+"""Commands in running containers: their streams, terminals, ends, and what happens when the near end goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+
+import pytest
+
+from minipod.linux.cgroup2 import cgroup
+from minipod.runtime.errors import NotFoundError, StartError, WrongStateError
+from minipod.runtime.streams import ProcessStreams
+from minipod.runtime.types import ContainerStatus, ExecConfig, ProcessExit
+from tests.helpers.wait import wait_until
+from tests.kernel.runtime.world import World, process
+
+
+async def sleeper(world: World) -> ContainerStatus:
+    sandbox = await world.service.run_sandbox(world.sandbox())
+    return await world.run(sandbox, "sleep", "1000")
+
+
+async def start(world: World, container: ContainerStatus, *args: str, **options: bool) -> ProcessStreams:
+    config = ExecConfig(process=process(*args, tty=options.get("tty", False)), **options)
+    return await world.service.exec("pod-1", container.id, config)
+
+
+async def read_all(streams: ProcessStreams) -> dict[str, bytes]:
+    found = {"stdout": b"", "stderr": b""}
+    async with asyncio.timeout(10):
+        while piece := await streams.read():
+            found[piece[0]] += piece[1]
+    return found
+
+
+async def read_until(streams: ProcessStreams, mark: bytes) -> bytes:
+    found = b""
+    async with asyncio.timeout(10):
+        while mark not in found:
+            piece = await streams.read()
+            assert piece is not None, found
+            found += piece[1]
+    return found
+
+
+def processes(world: World, container: ContainerStatus) -> list[int]:
+    return cgroup.processes(world.cgroup_root / world.word / "pod-1" / container.id)
+
+
+async def until_alone(world: World, container: ContainerStatus) -> None:
+    """Only the container's own process is left."""
+    await asyncio.to_thread(wait_until, lambda: processes(world, container) == [container.pid])
+
+
+async def test_output_streams_are_apart_and_the_exit_code_is_reported(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert await read_all(streams) == {"stdout": b"out\n", "stderr": b"err\n"}
+    assert await streams.wait() == ProcessExit(7)
+    assert await streams.read() is None
+    await streams.close()
+    await streams.close()
+
+
+async def test_an_end_by_signal_is_reported(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "sh", "-c", "kill -TERM $$")
+    assert await streams.wait() == ProcessExit(143, 15)
+    await streams.close()
+
+
+async def test_it_runs_in_the_containers_world(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "sh", "-c", "hostname; ls /proc | grep -c '^[0-9]'; cat")
+    assert (await read_all(streams))["stdout"].split()[0] == b"pod-1"
+    await streams.close()
+
+
+async def test_stdin_arrives_and_its_end_too(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "cat", stdin=True)
+    data = os.urandom(300_000)
+    reader = asyncio.create_task(read_all(streams))
+    await streams.write_stdin(data)
+    await streams.close_stdin()
+    assert (await reader)["stdout"] == data
+    assert await streams.wait() == ProcessExit(0)
+    await streams.close()
+
+
+async def test_without_stdin_there_is_an_end_at_once(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "cat")
+    assert await read_all(streams) == {"stdout": b"", "stderr": b""}
+    assert await streams.wait() == ProcessExit(0)
+    await streams.close()
+
+
+async def test_what_nobody_reads_is_no_error(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "true", stdin=True)
+    await streams.wait()
+    await streams.write_stdin(b"x" * 200_000)
+    await streams.close_stdin()
+    await streams.close()
+
+
+async def test_streams_not_asked_for_are_not_there(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "sh", "-c", "echo out; echo err >&2", stdout=False)
+    assert await read_all(streams) == {"stdout": b"", "stderr": b"err\n"}
+    await streams.close()
+
+
+async def test_a_reader_that_waits_keeps_a_writer_waiting_and_loses_nothing(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "head", "-c", "3000000", "/dev/zero")
+    assert len((await read_all(streams))["stdout"]) == 3_000_000
+    await streams.close()
+
+
+async def test_a_terminal_is_the_containers_own_and_can_be_resized(world: World) -> None:
+    container = await sleeper(world)
+    script = "tty; stty size; trap 'stty size; exit 5' WINCH; echo ready; while :; do sleep 0.01; done"
+    streams = await start(world, container, "sh", "-c", script, stdin=True, tty=True)
+    await streams.resize(100, 40)
+    text = await read_until(streams, b"ready")
+    assert text.startswith(b"/dev/pts/0\r\n")
+    await streams.resize(123, 45)
+    assert b"45 123\r\n" in await read_until(streams, b"45 123\r\n")
+    assert await streams.wait() == ProcessExit(5)
+    assert await read_all(streams) == {"stdout": b"", "stderr": b""}
+    await streams.close()
+
+
+async def test_a_terminal_takes_input_and_control_characters(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(
+        world, container, "sh", "-c", "read x; echo got $x; sleep 1000", stdin=True, tty=True
+    )
+    await streams.write_stdin(b"hello\r")
+    await read_until(streams, b"got hello\r\n")
+    await streams.write_stdin(b"\x03")
+    assert await streams.wait() == ProcessExit(130, 2)
+    await streams.close()
+
+
+async def test_closing_a_terminal_hangs_up(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "sh", "-c", "echo ready; sleep 1000", stdin=True, tty=True)
+    await read_until(streams, b"ready")
+    await streams.close()
+    await until_alone(world, container)
+
+
+async def test_closing_without_a_terminal_kills_the_group(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(
+        world, container, "sh", "-c", "trap '' HUP TERM PIPE; echo ready; sleep 1000 & sleep 1000"
+    )
+    await read_until(streams, b"ready")
+    await streams.close()
+    await until_alone(world, container)
+
+
+async def test_closing_wakes_who_reads_and_who_writes(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "sleep", "1000", stdin=True)
+    reader = asyncio.create_task(streams.read())
+    writer = asyncio.create_task(streams.write_stdin(b"x" * 1_000_000))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await streams.close()
+    async with asyncio.timeout(5):
+        assert await reader is None
+        await writer
+
+
+async def test_what_an_exec_left_in_the_background_goes_on(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "sh", "-c", "sleep 1000 >/dev/null 2>&1 & exit 0")
+    assert await streams.wait() == ProcessExit(0)
+    await streams.close()
+    assert len(processes(world, container)) == 2
+
+
+async def test_the_end_of_the_container_ends_its_execs(world: World) -> None:
+    container = await sleeper(world)
+    streams = await start(world, container, "sleep", "1000")
+    await world.service.kill_container("pod-1", container.id)
+    async with asyncio.timeout(10):
+        assert (await streams.wait()).code == 137
+        assert await streams.read() is None
+    await streams.close()
+
+
+async def test_a_command_that_cannot_start_is_named(world: World) -> None:
+    container = await sleeper(world)
+    for tty in (False, True):
+        with pytest.raises(StartError, match="/bin/nope") as caught:
+            await start(world, container, "/bin/nope", stdin=True, tty=tty)
+        assert caught.value.failure.errno == errno.ENOENT
+    fds = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(StartError):
+        await start(world, container, "/bin/nope", stdin=True)
+    assert len(os.listdir("/proc/self/fd")) == fds
+
+
+async def test_only_a_running_container_can_exec(world: World) -> None:
+    container = await sleeper(world)
+    with pytest.raises(NotFoundError):
+        await world.service.exec("pod-1", "nope", ExecConfig(process=process("true")))
+    await world.service.kill_container("pod-1", container.id)
+    await world.ended(container)
+    with pytest.raises(WrongStateError):
+        await start(world, container, "true")
+
+
+async def test_a_cancelled_exec_leaves_nothing(world: World) -> None:
+    container = await sleeper(world)
+    await (await start(world, container, "true")).close()
+    before = len(os.listdir("/proc/self/fd"))
+    for turns in range(8):
+        task = asyncio.create_task(start(world, container, "sleep", "1000", stdin=True))
+        for _ in range(turns):
+            await asyncio.sleep(0.001)
+        task.cancel()
+        result = (await asyncio.gather(task, return_exceptions=True))[0]
+        if not isinstance(result, BaseException):
+            await result.close()
+    await until_alone(world, container)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_the_shim_keeps_nothing_of_many_execs(world: World) -> None:
+    container = await sleeper(world)
+    sandbox = world.service.status("pod-1")
+    assert sandbox is not None
+    before = len(os.listdir(f"/proc/{sandbox.shim_pid}/fd"))
+    for _ in range(30):
+        streams = await start(world, container, "true", stdin=True)
+        await streams.wait()
+        await streams.close()
+    await asyncio.to_thread(wait_until, lambda: len(os.listdir(f"/proc/{sandbox.shim_pid}/fd")) == before)
+
+
+async def test_killing_the_shim_ends_the_wait(world: World) -> None:
+    container = await sleeper(world)
+    sandbox = world.service.status("pod-1")
+    assert sandbox is not None
+    streams = await start(world, container, "sleep", "1000")
+    os.kill(sandbox.shim_pid, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        exit_ = await streams.wait()
+    assert exit_.code == 137
+    assert "shim" in exit_.message
+    await streams.close()
