@@ -19,13 +19,14 @@ _NULL_DEVICE = os.makedev(1, 3)
 
 def become(process: Mapping[str, Any], env: dict[str, str], warn: Warn) -> NoReturn:
     """Limits, directory, user, rights, execve: what the OCI process object says. Raises LaunchError."""
-    uid = (process.get("user") or {}).get("uid") or 0
-    env.setdefault("HOME", home_of(uid))
+    user = credentials.user_of(process)
+    if "HOME" not in env:
+        env["HOME"] = home_of(user.uid)
     credentials.set_limits(process.get("rlimits") or (), warn)
-    _give_stdio_to(uid)
+    _give_stdio_to(user.uid)
     directory = process.get("cwd") or "/"
     entered = _enter(directory, last_try=False)
-    credentials.take(process, warn)
+    credentials.take(process, user, warn)
     if not entered:
         _enter(directory, last_try=True)
     command.execute(process.get("args") or (), env)

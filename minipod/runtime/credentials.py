@@ -17,8 +17,8 @@ from minipod.runtime.child import Stage, reason, step
 Warn = Callable[[str], None]
 
 _SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
-_NOBODY_IDS = 0xFFFFFFFF
-"""(uid_t)-1 means "leave as it is" to the kernel, so it is no user."""
+_NOT_AN_ID = 0xFFFFFFFF
+"""(uid_t)-1 means "leave as it is" to the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,30 @@ def set_limits(limits: Iterable[Mapping[str, Any]], warn: Warn) -> None:
             warn(f"{name} is {instead} (CAP_SYS_RESOURCE is missing)")
 
 
-def take(process: Mapping[str, Any], warn: Warn) -> None:
+@dataclass(frozen=True, slots=True)
+class User:
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    umask: int
+
+
+def user_of(process: Mapping[str, Any]) -> User:
+    """process.user, checked. Raises LaunchError naming it."""
+    entry = process.get("user") or {}
+    uid, gid = entry.get("uid") or 0, entry.get("gid") or 0
+    groups = tuple(entry.get("additionalGids") or ())
+    with step(Stage.USER, f"{uid}:{gid}", f"user {uid}:{gid}"):
+        if not all(0 <= number < _NOT_AN_ID for number in (uid, gid, *groups)):
+            raise ValueError("user and group ids go from 0 to 4294967294")
+    umask = entry.get("umask")
+    return User(uid, gid, groups, 0o022 if umask is None else umask & 0o777)
+
+
+def take(process: Mapping[str, Any], user: User, warn: Warn) -> None:
     """Become the user with the rights that the OCI process object names; nothing can be regained afterwards."""
-    wanted = capability_sets(process.get("capabilities"))
+    with step(Stage.CAPABILITIES, "process.capabilities", "process.capabilities"):
+        wanted = capability_sets(process.get("capabilities"))
     available = capabilities.permitted()
     sets = wanted.limited_to(available)
     if missing := capabilities.to_names(wanted.union() & ~available):
@@ -80,20 +101,11 @@ def take(process: Mapping[str, Any], warn: Warn) -> None:
     with step(Stage.CAPABILITIES, "bounding", "limit the bounding set"):
         capabilities.limit_bounding(sets.bounding)
         capabilities.keep_across_setuid()
-    _set_user(process.get("user") or {})
+    with step(Stage.USER, f"{user.uid}:{user.gid}", f"user {user.uid}:{user.gid}"):
+        os.setgroups(user.groups)
+        os.setresgid(user.gid, user.gid, user.gid)
+        os.setresuid(user.uid, user.uid, user.uid)
+        os.umask(user.umask)
     with step(Stage.CAPABILITIES, hex(sets.permitted), "set capabilities"):
         capabilities.capset(effective=sets.effective, permitted=sets.permitted, inheritable=sets.inheritable)
         capabilities.set_ambient(sets.ambient)
-
-
-def _set_user(user: Mapping[str, Any]) -> None:
-    uid, gid = user.get("uid") or 0, user.get("gid") or 0
-    groups = user.get("additionalGids") or ()
-    name = f"{uid}:{gid}"
-    with step(Stage.USER, name, f"user {name}"):
-        if not all(0 <= number < _NOBODY_IDS for number in (uid, gid, *groups)):
-            raise ValueError("user and group ids go from 0 to 4294967294")
-        os.setgroups(list(groups))
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)
-        os.umask(user["umask"] if user.get("umask") is not None else 0o022)
