@@ -45,6 +45,8 @@ stamp=.venv/.minipod-"$want"
 if [ ! "$stamp" -nt pyproject.toml ] || ! .venv/bin/python -c 'import minipod' 2>/dev/null; then
   echo "setup: installing minipod$extras into .venv"
   [ -x .venv/bin/python ] || "$python" -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore -e ".$extras"
+  PYTHONDONTWRITEBYTECODE='' .venv/bin/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore -e ".$extras"
   touch "$stamp"
 fi
+# An editable install is not compiled by pip, and root's first command should not pay for it.
+.venv/bin/python -m compileall -q minipod

@@ -7,7 +7,7 @@ from typing import Any
 
 from minipod.api import core_v1
 from minipod.api.scheme import Resource
-from minipod.apiserver.registry.options import DeleteOptions, parse_version, selection
+from minipod.apiserver.registry.options import DeleteOptions, WriteOptions, parse_version, selection
 from minipod.apiserver.registry.registry import Listing, Registry
 from minipod.apiserver.registry.watch import Watch
 from minipod.storage.interface import Stored
@@ -30,8 +30,8 @@ class LocalRequests:
         selected = selection(resource, namespace, "", field_selector)
         return self._registry.watch(resource, selected, parse_version(resource_version))
 
-    async def create(self, resource: Resource, obj: Any, namespace: str) -> Stored:
-        return await self._registry.create(resource, obj, namespace)
+    async def create(self, resource: Resource, obj: Any, namespace: str, dry_run: bool) -> Stored:
+        return await self._registry.create(resource, obj, namespace, WriteOptions(dry_run=dry_run))
 
     async def update(
         self,

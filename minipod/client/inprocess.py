@@ -59,7 +59,7 @@ class Requests(Protocol):
         self, resource: Resource, namespace: str, field_selector: str, resource_version: str
     ) -> Changes: ...
 
-    async def create(self, resource: Resource, obj: Any, namespace: str) -> StoredObject: ...
+    async def create(self, resource: Resource, obj: Any, namespace: str, dry_run: bool) -> StoredObject: ...
 
     async def update(
         self,
@@ -97,9 +97,9 @@ class InProcessClient:
         listing = self._requests.list(resource, namespace, label_selector, field_selector)
         return ObjectList([stored.obj for stored in listing.items], str(listing.version))
 
-    async def create(self, resource: Resource, obj: Any) -> Any:
+    async def create(self, resource: Resource, obj: Any, *, dry_run: bool = False) -> Any:
         own = codec.copy(obj)
-        stored = await self._requests.create(resource, own, own.metadata.namespace or "")
+        stored = await self._requests.create(resource, own, own.metadata.namespace or "", dry_run)
         return stored.obj
 
     async def update(self, resource: Resource, obj: Any, *, subresource: str = "") -> Any:

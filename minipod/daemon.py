@@ -1,0 +1,226 @@
+"""The composition root: one process made of storage, API server, scheduler, manifests and kubelet.
+
+Everything is started in the order in which it is needed and stopped in reverse, by one exit stack. Signals only set
+an event. Pods are not the daemon's children: SIGTERM leaves them running, and so does kill -9.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+from minipod import __version__
+from minipod.api.errors import StatusError
+from minipod.apiserver.inprocess import LocalRequests
+from minipod.apiserver.registry.registry import Registry
+from minipod.apiserver.registry.strategies import STRATEGIES
+from minipod.apiserver.server import ApiServer, UnixListener
+from minipod.client.inprocess import InProcessClient
+from minipod.config import Config
+from minipod.images.store import ImageStore
+from minipod.kubelet.backoff import BackOffPolicy
+from minipod.kubelet.host_facts import read_host_facts
+from minipod.kubelet.kubelet import Kubelet
+from minipod.kubelet.node_status import node_labels
+from minipod.kubelet.settings import CgroupEnforcement, NodeSettings
+from minipod.linux.cgroup2 import cgroup
+from minipod.logging_setup import set_up_logging
+from minipod.manifests import ManifestDirectory
+from minipod.network.pod_network import NetworkConfig, NetworkError, PodNetwork
+from minipod.runtime.errors import RuntimeServiceError
+from minipod.runtime.service import RuntimeService
+from minipod.scheduler import Scheduler
+from minipod.storage.errors import StorageError
+from minipod.storage.retention import EVENT_RETENTION
+from minipod.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class StartupError(Exception):
+    """The daemon cannot run. The message says why and what to do."""
+
+
+def main(config: Config) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit status."""
+    set_up_logging(config.log_format, config.log_level)
+    if os.geteuid() != 0:
+        print("minipod daemon: needs root: sudo minipod daemon", file=sys.stderr)
+        return 1
+    try:
+        asyncio.run(_serve(config))
+    except (StartupError, StorageError, NetworkError, RuntimeServiceError, StatusError, OSError) as error:
+        print(f"minipod daemon: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    async with AsyncExitStack() as stack:
+        _make_directories(config)
+        _lock(config, stack)
+        await Node(config, stop).start(stack)
+        _settle_memory()
+        _notify("READY=1")
+        log.info("minipod %s serves at %s", __version__, config.socket, extra={"node": config.node_name})
+        await stop.wait()
+        _notify("STOPPING=1")
+        log.info("stopping; pods go on")
+
+
+class Node:
+    """All parts of one node, wired."""
+
+    def __init__(self, config: Config, stop: asyncio.Event) -> None:
+        self._config = config
+        self._stop = stop
+        self._store = Store(
+            config.data_dir / "state.db", [s.resource for s in STRATEGIES], retention={"events": EVENT_RETENTION}
+        )
+        self._registry = Registry(self._store)
+        self._client = InProcessClient(LocalRequests(self._registry))
+        self._images = ImageStore(config.data_dir / "images")
+        self._network = PodNetwork(
+            NetworkConfig(
+                bridge=config.bridge,
+                pod_cidr=config.pod_cidr,
+                nft_table=config.nft_table,
+                state_dir=config.run_dir / "network",
+            )
+        )
+        self._cgroup_root = cgroup.mount_point()
+        self._runtime = RuntimeService(
+            run_dir=config.run_dir,
+            data_dir=config.data_dir,
+            cgroup_root=self._cgroup_root,
+            log_max_bytes=config.container_log_max_size,
+            log_max_files=config.container_log_max_files,
+        )
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Start every part; `stack` stops them in reverse."""
+        await _part(stack, self._store.start, self._store.close)
+        await _part(stack, self._registry.start, self._registry.stop)
+        await _part(stack, self._images.start, self._images.stop)
+        await _part(stack, self._network.start, self._network.stop)
+        await _part(stack, self._runtime.start, self._runtime.stop)
+        kubelet = Kubelet(
+            settings=self._settings(),
+            client=self._client,
+            runtime=self._runtime,
+            network=self._network,
+            images=self._images,
+        )
+        await _part(stack, kubelet.start, kubelet.stop)
+        server = ApiServer(self._registry, {self._config.node_name: kubelet.connection})
+        await _part(stack, lambda: server.start([UnixListener(self._config.socket)]), server.stop)
+        server.ready = True
+        self._run_beside(stack, "scheduler", Scheduler(self._client).run())
+        self._run_beside(
+            stack, "manifests", ManifestDirectory(self._config.manifest_dir, self._client).run()
+        )
+
+    def _settings(self) -> NodeSettings:
+        config = self._config
+        host = read_host_facts(cgroup_root=self._cgroup_root, data_dir=config.data_dir)
+        return NodeSettings(
+            node_name=config.node_name,
+            host_ip=config.node_ip or _default_address() or self._network.gateway,
+            data_dir=config.data_dir,
+            run_dir=config.run_dir,
+            log_dir=config.log_dir,
+            cgroup_root=self._cgroup_root,
+            cgroup_parent=config.cgroup_parent,
+            host=host,
+            enforcement=CgroupEnforcement(config.cgroup_enforcement),
+            pod_cidr=config.pod_cidr,
+            max_pods=config.max_pods,
+            cluster_domain=config.cluster_domain,
+            cluster_dns=config.cluster_dns,
+            allowed_unsafe_sysctls=config.allowed_unsafe_sysctls,
+            crash_loop=BackOffPolicy(
+                initial=config.crash_loop_initial,
+                maximum=config.crash_loop_maximum,
+                reset=config.crash_loop_reset,
+            ),
+            labels=node_labels(host, config.node_name, dict(config.node_labels)),
+        )
+
+    def _run_beside(self, stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """A part that runs until it is cancelled; should it fail, the daemon ends and says so."""
+        task = asyncio.create_task(work, name=name)
+
+        def done(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()):
+                log.critical("%s failed", name, exc_info=error)
+                self._stop.set()
+
+        async def cancel() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        task.add_done_callback(done)
+        stack.push_async_callback(cancel)
+
+
+async def _part(
+    stack: AsyncExitStack, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
+) -> None:
+    stack.push_async_callback(stop)  # before the start, so that half a start is undone too
+    await start()
+
+
+def _make_directories(config: Config) -> None:
+    """What the daemon keeps is root's alone; container logs may be read by log shippers."""
+    for directory, mode in ((config.data_dir, 0o700), (config.run_dir, 0o700), (config.log_dir, 0o755)):
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(mode)
+
+
+def _lock(config: Config, stack: AsyncExitStack) -> None:
+    """One daemon per directory: two would fight over pods, sockets and database."""
+    for directory in (config.run_dir, config.data_dir):
+        opened = stack.enter_context((directory / "lock").open("w"))
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartupError(
+                f"another daemon already uses {directory}: stop it (minipod down), or give this one "
+                "its own --run-dir and --data-dir"
+            ) from None
+
+
+def _default_address() -> str:
+    """The address packets to the world would leave from; "" without a default route. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1, discard
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])
+
+
+def _settle_memory() -> None:
+    """What start-up made lives as long as the daemon: the garbage collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _notify(state: str) -> None:
+    """Tell a service manager, if there is one (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+            notify.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
