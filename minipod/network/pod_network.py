@@ -159,17 +159,10 @@ class PodNetwork:
 
     def _connect(self, uid: str, netns_path: Path, ports: tuple[HostPort, ...]) -> Attachment:
         wires = self._started()
-        is_new = self._book.get(uid) is None
         record = self._book.allocate(uid, ports)
-        try:
-            mappings(record.address, ports)
-            name = veth_name(self.config.bridge, uid)
-            link = wires.veths.connect(name, netns_path, record.address, f"minipod pod {uid}")
-        except BaseException:
-            self._attachments.pop(uid, None)
-            if is_new:
-                self._book.release(uid)
-            raise
+        mappings(record.address, ports)
+        name = veth_name(self.config.bridge, uid)
+        link = wires.veths.connect(name, netns_path, record.address, f"minipod pod {uid}")
         self._attachments[uid] = self._attachment(record, link)
         return self._attachments[uid]
 

@@ -6,7 +6,9 @@ import asyncio
 import os
 import socket
 import statistics
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,23 @@ def sysctl(name: str) -> str:
 
 def veths() -> set[str]:
     return {name for name in links() if name.startswith("mp") and not name.startswith("mpt")}
+
+
+@pytest.fixture
+def other_links_come_and_go(pod: MachineMaker) -> Iterator[None]:
+    """Elsewhere on the machine links are deleted all the time: whatever needs the kernel's rtnl lock has to wait."""
+    elsewhere, done = pod("elsewhere"), threading.Event()
+
+    def churn() -> None:
+        while not done.is_set():
+            run("ip", "link", "add", "churn0", "type", "veth", "peer", "name", "churn1")
+            run("ip", "link", "delete", "churn0")
+
+    thread = threading.Thread(target=lambda: elsewhere.inside(churn))
+    thread.start()
+    yield
+    done.set()
+    thread.join()
 
 
 async def test_a_pod_has_eth0_its_address_and_the_way_out(network: PodNetwork, pod: MachineMaker) -> None:
@@ -57,11 +76,13 @@ async def test_pods_reach_each_other_and_their_host(network: PodNetwork, pod: Ma
     node.close()
 
 
-async def test_the_first_packet_after_attach_is_not_lost(network: PodNetwork, pod: MachineMaker) -> None:
+async def test_the_first_packet_after_attach_is_not_lost(
+    network: PodNetwork, pod: MachineMaker, other_links_come_and_go: None
+) -> None:
     web = pod("web")
     web_ip = (await network.attach("web", web.netns)).ip
     web.serve(80)
-    for number in range(20):
+    for number in range(30):
         client = pod(f"client{number}")
         await network.attach(client.name, client.netns)
         # A lost SYN or ARP request would be repeated after a second.
@@ -208,8 +229,12 @@ async def test_a_pod_that_cannot_be_attached_leaves_nothing(
     taken.run("ip", "link", "add", "eth0", "type", "bridge")
     gone = pod("gone")
     gone.end()
+    routed = pod("routed")
+    routed.run("ip", "link", "set", "lo", "up")
+    routed.run("ip", "route", "add", "default", "dev", "lo")
     for path, says in (
         (taken.netns, "cannot attach mp.* with address 10.9.0.[0-9]+: RTM_NEWLINK.*File exists"),
+        (routed.netns, r"RTM_NEWROUTE\(default via 10\.9\.0\.1\): File exists"),
         (gone.netns, f"cannot open the pod's network namespace {gone.netns}: No such file"),
         (Path("/proc/thread-self/ns/net"), "is the host's network namespace"),
         (Path("/etc/hostname"), "setns.*Invalid argument|RTM_NEWLINK.*Invalid"),
