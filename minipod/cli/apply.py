@@ -18,6 +18,8 @@ from minipod.cli.session import Session, warn
 from minipod.cli.three_way_merge import LAST_APPLIED, three_way_merge_patch
 from minipod.client.http import MERGE_PATCH, Query
 
+REPLACE = "with --force, apply deletes the object and creates it again"
+
 
 @dataclass(frozen=True, slots=True)
 class _How:
@@ -95,7 +97,10 @@ def _update(
     try:
         changed = session.api.patch(manifest.path, patch, how.query, content_type=MERGE_PATCH)
     except Exception as error:
-        if not how.force or getattr(error, "reason", "") not in ("Invalid", "Conflict"):
+        refused = getattr(error, "reason", "") in ("Invalid", "Conflict")
+        if not refused or not how.force:
+            if refused and "may not change" in str(error):
+                error.add_note(REPLACE)
             raise
         changed = _replace(session, manifest, wanted, how)
     same = changed["metadata"].get("resourceVersion") == current["metadata"].get("resourceVersion")

@@ -80,7 +80,8 @@ def _events(session: Session, obj: Obj) -> list[Obj]:
         "involvedObject.kind": obj.get("kind"),
         "involvedObject.name": metadata["name"],
         "involvedObject.namespace": metadata.get("namespace"),
-        "involvedObject.uid": metadata.get("uid"),
+        # The kubelet's own events give its node's name for the uid.
+        "involvedObject.uid": None if obj.get("kind") == "Node" else metadata.get("uid"),
     }
     selector = ",".join(f"{key}={value}" for key, value in fields.items() if value)
     events = session.discovery.find("events")

@@ -129,13 +129,13 @@ def report(error: StatusError, manifest: Manifest, verb: str) -> None:
     """Print what the server refused, and where in the file the fields are that it names."""
     source = manifest.document.source
     print(server_error(error, doing=f'error when {verb} "{source}"'), file=sys.stderr)
-    for place in places(error, manifest.document):
-        print(f"  {place}", file=sys.stderr)
+    for line in (*places(error, manifest.document), *getattr(error, "__notes__", ())):
+        print(f"  {line}", file=sys.stderr)
 
 
 def places(error: StatusError, document: Document) -> list[str]:
     """`pod.yaml:7:5: spec.containers[0].imagee` for each field the error names and the file has."""
-    named = [cause.field or "" for cause in (error.details.causes if error.details else [])]
-    paths = dict.fromkeys([*filter(None, named), *PATH.findall(error.message)])
+    causes = error.details.causes if error.details else []
+    paths = dict.fromkeys([cause.field for cause in causes if cause.field] or PATH.findall(error.message))
     found = [(path, document.locate(path)) for path in paths]
     return [f"{document.source}:{at[0]}:{at[1]}: {path}" for path, at in found if at is not None]

@@ -52,7 +52,8 @@ def draw_pod(anatomy: Obj, *, plain: bool = False) -> str:
 def _processes_of_the_pod(root: Branch, anatomy: Obj) -> None:
     shim, infra = anatomy.get("shim") or {}, anatomy["infra"]
     if shim:
-        root.add(f"shim   {_process(shim)}  (on the host: parent of all below, keeps logs and exit codes)")
+        line = _process({**shim, "command": "minipod shim"})
+        root.add(f"shim   {line}  (on the host: parent of all below, keeps logs and exit codes)")
     root.add(f"infra  {_process(infra)}  (holds the pod's namespaces, does nothing else)")
 
 

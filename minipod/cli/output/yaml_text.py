@@ -21,11 +21,14 @@ def _string(dumper: Any, text: str) -> Any:
     style = None
     if "\n" in text and not any(line.endswith((" ", "\t")) for line in text.split("\n")):
         style = "|"
-    elif text in AMBIGUOUS or not isinstance(plain_scalar(text), str):
-        style = '"'
-    elif dumper.resolve(yaml.ScalarNode, text, (True, False)) != "tag:yaml.org,2002:str":
+    elif text in AMBIGUOUS or not isinstance(plain_scalar(text), str) or _is_special(dumper, text):
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _is_special(dumper: Any, text: str) -> bool:
+    """Whether PyYAML would take the bare text for something else: a date, a merge key, a number in base 60."""
+    return bool(dumper.resolve(yaml.ScalarNode, text, (True, False)) != "tag:yaml.org,2002:str")
 
 
 _Dumper.add_representer(str, _string)
