@@ -129,12 +129,10 @@ class RuntimeService:
         async with self._lock(config.uid):
             await self._remove(config.uid)
             try:
-                handle = await self._bear(config)
-            except BaseException as error:
-                await self._remove(config.uid)
-                if isinstance(error, OSError):
-                    raise SandboxError(f"cannot create sandbox: {error}") from error
-                raise
+                handle = await self._try_to_bear(config)
+            except ShimGoneError:
+                # A spawner that dies takes with it what it was asked for; its successor can still do it.
+                handle = await self._try_to_bear(config)
         self._changed(handle)
         return handle.status
 
@@ -177,7 +175,12 @@ class RuntimeService:
             # A writable layer starts empty; one of this name can only be left from before a crash or a reboot.
             await self._remove_layers([config.rootfs])
         handle.rootfs[config.id] = config.rootfs
-        await link.request(CreateContainer(config))
+        try:
+            await link.request(CreateContainer(config))
+        except RuntimeServiceError:
+            if handle.status.container(config.id) is None:
+                del handle.rootfs[config.id]
+            raise
         return handle.container(config.id)
 
     async def start_container(self, uid: str, container_id: str) -> ContainerStatus:
@@ -260,6 +263,17 @@ class RuntimeService:
         handle = SandboxHandle(record, directory, on_change=self._changed, on_lost=self._lost)
         self._handles[handle.uid] = handle
         return handle
+
+    async def _try_to_bear(self, config: SandboxConfig) -> SandboxHandle:
+        try:
+            return await self._bear(config)
+        except BaseException as error:
+            await self._remove(config.uid)
+            if isinstance(error, TimeoutError):
+                raise SandboxError(f"cannot create sandbox: not made within {BIRTH_TIMEOUT:g} s") from error
+            if isinstance(error, OSError):
+                raise SandboxError(f"cannot create sandbox: {error}") from error
+            raise
 
     async def _bear(self, config: SandboxConfig) -> SandboxHandle:
         """Put on record that there will be a sandbox, and have a shim make it."""

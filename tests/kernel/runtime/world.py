@@ -87,14 +87,17 @@ def process(*args: str, tty: bool = False, **fields: Any) -> dict[str, Any]:
 class World:
     """One runtime service below one directory and one cgroup of its own."""
 
-    def __init__(self, workdir: Path, word: str) -> None:
+    def __init__(self, workdir: Path, word: str, image: Path | None = None) -> None:
         self.workdir = workdir
         self.word = word
         self.cgroup_root = cgroup.mount_point()
-        self.image = make_image(workdir / "image")
+        self.image = image or make_image(workdir / "image")
         self.service = self.new_service()
-        self.events: list[str] = []
         self._count = 0
+
+    @property
+    def spawner_pid(self) -> int:
+        return self.service._spawner.pid
 
     def new_service(self, **options: Any) -> RuntimeService:
         return RuntimeService(
@@ -185,8 +188,12 @@ class World:
         for sandbox in self.service.sandboxes():
             await self.service.remove_sandbox(sandbox.uid)
         await self.service.stop()
-        with contextlib.suppress(FileNotFoundError):
-            cgroup.remove(self.cgroup_root / self.word, 5)
+        group = self.cgroup_root / self.word
+        if group.exists():
+            populated = cgroup.events(group)["populated"]
+            cgroup.kill(group)
+            cgroup.remove(group, 5)
+            assert not populated, "processes were left in the test's cgroup"
 
 
 def namespaces(infra_pid: int, pid: NamespaceMode) -> list[dict[str, str]]:
