@@ -103,6 +103,9 @@ class Node:
     async def stop(self) -> None:
         """The daemon's end; pods live on."""
         await self.kubelet.stop()
+        await self._stop_mechanisms()
+
+    async def _stop_mechanisms(self) -> None:
         await self.runtime.stop()
         await self.network.stop()
         await self.images.stop()
@@ -111,6 +114,11 @@ class Node:
 
     async def restart(self) -> None:
         await self.stop()
+        await self.start()
+
+    async def restart_after_kubelet(self) -> None:
+        """A restart of a node whose kubelet has been stopped already."""
+        await self._stop_mechanisms()
         await self.start()
 
     async def end(self) -> None:
@@ -124,11 +132,12 @@ class Node:
         if group.exists():
             cgroup.remove(group)
 
-    async def import_base(self) -> None:
-        """minipod/base: busybox and a few users."""
+    def base_root(self) -> Path:
+        """A directory with the root file system of minipod/base."""
         root = self.workdir / "base"
-        make_base(root)
-        await self.images.build_rootfs(root, "minipod/base")
+        if not root.exists():
+            make_base(root)
+        return root
 
     # -- the API ---------------------------------------------------------------------------------------------------
 
@@ -257,8 +266,10 @@ def is_ready(pod: core_v1.Pod) -> bool:
     return any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
 
 
-def main_status(pod: core_v1.Pod) -> core_v1.ContainerStatus:
-    return pod.status.containerStatuses[0]
+def main_status(pod: core_v1.Pod) -> Any:
+    """The first container's status; a blank one before there is any."""
+    found = pod.status.containerStatuses
+    return found[0] if found else core_v1.ContainerStatus(state=core_v1.ContainerState())
 
 
 def make_base(root: Path) -> None:
