@@ -160,7 +160,9 @@ class NetlinkSocket:
         return first
 
     def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
-        data = self._socket.recv(RECEIVE_SIZE)
+        data, (sender, _) = self._socket.recvfrom(RECEIVE_SIZE)
+        if sender != 0:
+            return  # not the kernel: a process with CAP_NET_ADMIN in this namespace, a pod's say, plays it
         offset = 0
         while offset + HEADER.size <= len(data):
             length, kind, flags, sequence, _ = HEADER.unpack_from(data, offset)

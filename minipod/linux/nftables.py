@@ -8,6 +8,7 @@ some 5 ms, so callers collect changes into one script.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -26,15 +27,34 @@ def apply(script: str) -> None:
     Raises FileNotFoundError when there is no nft, OSError(EINVAL) with nft's own words when the kernel or the
     grammar refuses the script (nothing of it has then been applied), TimeoutError after 30 s.
     """
-    command = [_program(), "-f", "-"]
+    _nft("-f", "-", script=script)
+
+
+def dropping_chains(hook: str) -> list[str]:
+    """The base chains on a hook ("forward") that drop what none of their rules accepts, as "ip filter FORWARD".
+
+    Those of iptables-nft count; iptables-legacy is invisible to nft. Raises as `apply` does.
+    """
+    found = json.loads(_nft("-j", "list", "chains"))["nftables"]
+    chains = [entry["chain"] for entry in found if "chain" in entry]
+    return [
+        f"{chain['family']} {chain['table']} {chain['name']}"
+        for chain in chains
+        if chain.get("hook") == hook and chain.get("policy") == "drop"
+    ]
+
+
+def _nft(*arguments: str, script: str = "") -> str:
+    command, call = [_program(), *arguments], f"nft {' '.join(arguments)}"
     try:
         done = subprocess.run(
             command, input=script, capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired:
-        raise TimeoutError(errno.ETIMEDOUT, f"nft -f -: no answer within {TIMEOUT:g} s") from None
+        raise TimeoutError(errno.ETIMEDOUT, f"{call}: no answer within {TIMEOUT:g} s") from None
     if done.returncode != 0:
-        raise OSError(errno.EINVAL, f"nft -f -: {_complaint(done.stderr)}")
+        raise OSError(errno.EINVAL, f"{call}: {_complaint(done.stderr)}")
+    return done.stdout
 
 
 def _program() -> str:

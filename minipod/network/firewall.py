@@ -11,12 +11,15 @@ import logging
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
+from typing import TypeVar
 
 from minipod.linux import nftables
 from minipod.linux.conntrack import ConntrackSocket, delete_flows_answered_by, delete_untranslated_flows_to
 from minipod.network.errors import NetworkError, cause
 from minipod.network.hostports import Mapping, check_conflicts
 from minipod.network.ruleset import difference, no_table, whole_table
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +63,29 @@ class Firewall:
             self._wanted.difference_update(fresh)
             raise
 
+    async def obstacles(self) -> list[str]:
+        """What in other nft tables keeps packets of pods back, and what to do about it."""
+        try:
+            chains = await self._run(lambda: nftables.dropping_chains("forward"))
+        except OSError as error:
+            log.warning("cannot look for firewall rules of others: %s", cause(error))
+            return []
+        return [
+            f"nft chain {chain} drops forwarded packets, pods may not reach the outside nor each other: "
+            f'let it accept those with iifname or oifname "{self._bridge}"'
+            for chain in chains
+        ]
+
     async def destroy(self) -> None:
         """Remove the table; one that is not there is fine."""
         async with self._turn:
             self._wanted, self._applied = set(), None
-            await self._run(lambda: self._apply(no_table(self._table)))
+            try:
+                await self._run(lambda: self._apply(no_table(self._table)))
+            except NetworkError as error:
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise
+                log.warning("%s; it was not looked for", error)
 
     def close(self) -> None:
         """End the thread. The next call begins another."""
@@ -113,5 +134,5 @@ class Firewall:
         except OSError as error:
             log.warning("UDP flows to changed host ports may go astray until they pause: %s", cause(error))
 
-    async def _run(self, work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -59,6 +59,8 @@ class PodNetwork:
         self._wires: _Wires | None = None
         self._attachments: dict[str, Attachment] = {}
         self._sweeper: asyncio.TimerHandle | None = None
+        self.obstacles: tuple[str, ...] = ()
+        """What else on this host keeps pods' packets back, as found by `start`."""
 
     @property
     def gateway(self) -> str:
@@ -76,6 +78,9 @@ class PodNetwork:
         await self._call(self._start)
         await self._firewall.start(_all_mappings(self._attachments.values()))
         await self._route_loopback()
+        self.obstacles = tuple(await self._firewall.obstacles())
+        for obstacle in self.obstacles:
+            log.warning("%s", obstacle)
         self._sweep_later()
 
     async def stop(self) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from minipod.linux.nftables import IDENTIFIER
 from minipod.network.errors import NetworkError
+
+INTERFACE_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,15}")
+"""At most IFNAMSIZ - 1 bytes, and nothing that a path or an nft script would take for something else."""
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
@@ -27,6 +31,10 @@ class NetworkConfig:
     state_dir: Path = Path("/run/minipod/network")
 
     def __post_init__(self) -> None:
+        if not INTERFACE_NAME.fullmatch(self.bridge):
+            raise NetworkError(
+                f"bridge {self.bridge!r}: expected an interface name of 1 to 15 letters, digits, _ . or -"
+            )
         if not IDENTIFIER.fullmatch(self.nft_table):
             raise NetworkError(
                 f"nftables table {self.nft_table!r}: expected a letter, then letters, digits, _ . or -"

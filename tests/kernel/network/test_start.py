@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -99,8 +100,6 @@ async def test_interfaces_nobody_has_on_record_go(
     run("ip", "link", "set", "tap7", "master", config.bridge)
     after = networks(config)
     await after.start()
-    import asyncio
-
     await asyncio.to_thread(wait_until, lambda: made.host_interface not in links())
     assert "tap7" in links(), "an interface that is not ours was removed"
 
@@ -192,6 +191,34 @@ async def test_without_nft_the_way_out_is_named(
         with pytest.raises(NetworkError, match="install the nftables package"):
             await network.start()
     await network.start()
+
+
+async def test_a_firewall_that_drops_what_pods_send_is_named(
+    networks: NetworkMaker, config: NetworkConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(
+        "nft",
+        "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }",
+    )
+    network = networks(config)
+    await network.start()
+    assert [found.split(",")[0] for found in network.obstacles] == [
+        "nft chain ip filter FORWARD drops forwarded packets"
+    ]
+    assert f'iifname or oifname "{config.bridge}"' in caplog.text
+
+
+async def test_destroy_without_nft_removes_the_rest(
+    networks: NetworkMaker, config: NetworkConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("ip", "link", "add", "other0", "type", "bridge")
+    network = networks(config)
+    await network.start()
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", str(tmp_path))
+        patched.setattr("minipod.linux.nftables.SBIN", str(tmp_path))
+        await network.destroy()
+    assert set(links()) == {"lo", "other0"}
 
 
 async def test_destroy_needs_no_start_and_leaves_nothing(

@@ -79,6 +79,12 @@ def test_a_table_name_that_is_no_name_is_refused(name: str) -> None:
         NetworkConfig(nft_table=name)
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", 'x"; flush ruleset', "a b", "sixteen-letters-"])
+def test_a_bridge_name_that_is_no_interface_name_is_refused(name: str) -> None:
+    with pytest.raises(NetworkError, match="expected an interface name"):
+        NetworkConfig(bridge=name)
+
+
 def test_only_the_difference_is_told() -> None:
     kept, gone, new = (one(POD, port(n)) for n in (1, 2, 3))
     local = one(POD, port(4, "127.0.0.1", "UDP", 53))
