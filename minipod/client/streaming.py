@@ -143,12 +143,12 @@ def open_attach(
 
 
 def exit_of(status: Any) -> StreamExit:
-    """The final Status of an exec -> exit code: details.causes names it when the process ran and failed."""
+    """The final Status of an exec -> exit code: details.causes names it, also for a command that could not start."""
     if status.get("status") == "Success":
         return StreamExit(0)
     causes = (status.get("details") or {}).get("causes") or []
     code = next((cause.get("message") for cause in causes if cause.get("reason") == "ExitCode"), "")
-    if status.get("reason") == "NonZeroExitCode" and code.isdigit():
+    if code.isdigit():
         return StreamExit(int(code), status.get("message", ""))
     return StreamExit(1, status.get("message", "unknown error"))
 

@@ -74,10 +74,10 @@ class WebSocket:
         if opcode == _CLOSE:
             if self._open:
                 self._open = False
-                self._send_frame(_CLOSE, payload[:2])
+                self._answer(_CLOSE, payload[:2])
             return False
         if opcode == _PING:
-            self._send_frame(_PONG, payload)
+            self._answer(_PONG, payload)
         elif opcode in (_BINARY, _TEXT, _CONTINUATION):
             self._fragments += payload
             if len(self._fragments) > MAX_MESSAGE:
@@ -86,6 +86,12 @@ class WebSocket:
                 messages.append(bytes(self._fragments))
                 self._fragments.clear()
         return True
+
+    def _answer(self, opcode: int, payload: bytes) -> None:
+        try:
+            self._send_frame(opcode, payload)
+        except OSError:
+            pass  # the other end need not stay for the answer, and what it has said before counts all the same
 
     def _next_frame(self) -> tuple[int, bool, bytes] | None:
         """(opcode, final, payload) when a whole frame is in the buffer. Servers do not mask (RFC 6455 5.1)."""

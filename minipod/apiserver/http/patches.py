@@ -15,7 +15,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 MAX_OPERATIONS = 10_000
 """As kube-apiserver: more in one JSON patch is refused."""
-MAX_COPIED = 3 * 1024 * 1024
+MAX_COPIED = 1024 * 1024
 _MAX_DEPTH = 200
 
 Patch = Callable[[Any], Any]

@@ -126,15 +126,15 @@ class _Session:
         try:
             await asyncio.wait((listening, speaking), return_when=asyncio.FIRST_COMPLETED)
             if speaking.done():
+                await _end(listening)  # or it would take what the closing handshake waits for
                 await _finish(self._socket, final(speaking.result()))
         except StatusError as error:
             await _finish(self._socket, error.to_status())
         except ConnectionError:
             pass  # the client went while it was being written to
         finally:
-            listening.cancel()
-            speaking.cancel()
-            await asyncio.gather(listening, speaking, return_exceptions=True)
+            await _end(listening)
+            await _end(speaking)
 
     async def _speak(self) -> ProcessExit:
         while (piece := await self._streams.read()) is not None:
@@ -173,6 +173,11 @@ def _size(data: bytes) -> tuple[int, int] | None:
     except (StatusError, KeyError, TypeError, ValueError):
         return None
     return (width, height) if 0 < width < 1 << 16 and 0 < height < 1 << 16 else None
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _finish(socket: web.WebSocketResponse, status: Status) -> None:

@@ -1,0 +1,233 @@
+"""Logs, exec, attach and the node's own pages, with the real client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from minipod.api.errors import StatusError
+from minipod.client.http import ApiClient, Query
+from minipod.client.node import LogRequest, ProxyRequest, StreamRequest
+from minipod.client.streaming import RemoteStreams, StreamExit, open_attach, open_exec
+from tests.helpers.wait import wait_until
+from tests.unit.apiserver.serving import ServerThread
+from tests.unit.apiserver.test_http import PODS, manifest, refused
+
+
+@pytest.fixture(scope="module")
+def server(shared_server: ServerThread) -> ServerThread:
+    with shared_server.client() as api:
+        make_pods(api)
+    return shared_server
+
+
+@pytest.fixture
+def api(server: ServerThread) -> Iterator[ApiClient]:
+    server.node.forget()
+    with server.client() as client:
+        yield client
+
+
+def make_pods(api: ApiClient) -> None:
+    spec = {**manifest()["spec"], "nodeName": "here"}
+    api.create(PODS, {**manifest(), "spec": spec})
+    two = {"nodeName": "here", "containers": [{"name": name, "image": "i"} for name in ("a", "b")]}
+    api.create(PODS, {**manifest("two"), "spec": {**two, "initContainers": [{"name": "i", "image": "i"}]}})
+    api.create(PODS, manifest("nowhere"))
+    api.create(PODS, {**manifest("far"), "spec": {**manifest()["spec"], "nodeName": "away"}})
+    api.create("/api/v1/nodes", {"metadata": {"name": "here"}})
+
+
+def everything(streams: RemoteStreams) -> tuple[bytes, bytes, StreamExit]:
+    out = {"stdout": b"", "stderr": b""}
+    while piece := streams.read():
+        out[piece[0]] += piece[1]
+    return out["stdout"], out["stderr"], streams.exit()
+
+
+class TestLogs:
+    def test_lines_come(self, server: ServerThread, api: ApiClient) -> None:
+        query: Any = {"tailLines": 2, "timestamps": True, "sinceSeconds": 5, "limitBytes": 100}
+        assert api.request("GET", f"{PODS}/web/log", query=query, accept="*/*") == "one\ntwo\n"
+        assert server.node.requests == [
+            LogRequest(
+                namespace="default",
+                pod="web",
+                container="app",
+                timestamps=True,
+                tail_lines=2,
+                since_seconds=5,
+                limit_bytes=100,
+            )
+        ]
+
+    def test_each_line_is_sent_at_once(self, server: ServerThread, api: ApiClient) -> None:
+        with api.stream("GET", f"{PODS}/web/log", query={"follow": True}) as stream:
+            lines = stream.lines()
+            assert [next(lines), next(lines)] == [b"one", b"two"]
+            server.loop.call_soon_threadsafe(server.node.lines.put_nowait, b"three\n")
+            assert next(lines) == b"three"
+            server.loop.call_soon_threadsafe(server.node.lines.put_nowait, None)
+            assert list(lines) == []
+
+    def test_a_reader_that_goes_away_ends_the_following(self, server: ServerThread, api: ApiClient) -> None:
+        with api.stream("GET", f"{PODS}/web/log", query={"follow": True}) as stream:
+            next(iter(stream))
+        assert server.node.log_closed.wait(10)
+
+    def test_the_container_must_be_clear(self, api: ApiClient) -> None:
+        refused(
+            lambda: api.get(f"{PODS}/two/log"),
+            400,
+            "a container name must be specified for pod two, choose one of: [a b] or one of the init containers: [i]",
+        )
+        refused(
+            lambda: api.get(f"{PODS}/two/log", {"container": "c"}),
+            400,
+            "container c is not valid for pod two",
+        )
+        assert api.get(f"{PODS}/two/log", {"container": "i"}) == "one\ntwo\n"
+
+    def test_a_pod_on_no_node_has_none(self, api: ApiClient) -> None:
+        assert api.get(f"{PODS}/nowhere/log") == ""
+        refused(lambda: api.get(f"{PODS}/missing/log"), 404, 'pods "missing" not found')
+
+    def test_what_the_node_refuses_is_refused(self, api: ApiClient) -> None:
+        refused(lambda: api.get(f"{PODS}/web/log", {"previous": True}), 400, "previous terminated container")
+
+    @pytest.mark.parametrize(
+        "query",
+        [{"tailLines": -1}, {"limitBytes": 0}, {"sinceSeconds": 1, "sinceTime": "2026-01-02T03:04:05Z"}],
+    )
+    def test_options_that_make_no_sense(self, api: ApiClient, query: Any) -> None:
+        refused(lambda: api.get(f"{PODS}/web/log", query), 422, 'PodLogOptions "web" is invalid')
+
+
+class TestExec:
+    def test_output_comes_on_two_channels(self, server: ServerThread, api: ApiClient) -> None:
+        with open_exec(api, "default", "web", ["echo", "a b", "ü"]) as streams:
+            assert everything(streams) == ("a b ü\n".encode(), b"said\n", StreamExit(0))
+        assert server.node.requests == [
+            StreamRequest(namespace="default", pod="web", container="app", command=("echo", "a b", "ü"))
+        ]
+        wait_until(lambda: server.node.streams[0].closed)
+
+    @pytest.mark.parametrize("code", [1, 42, 137, 255])
+    def test_the_exit_code_comes_back(self, api: ApiClient, code: int) -> None:
+        with open_exec(api, "default", "web", ["exit", str(code)]) as streams:
+            _, _, end = everything(streams)
+        assert end.code == code
+        assert end.message == f"command terminated with non-zero exit code: exit status {code}"
+
+    def test_input_goes_in_until_its_end(self, api: ApiClient) -> None:
+        data = bytes(range(256)) * 4000
+        with open_exec(api, "default", "web", ["cat"], stdin=True) as streams:
+
+            def feed() -> None:
+                for start in range(0, len(data), 50_000):
+                    streams.write_stdin(data[start : start + 50_000])
+                streams.close_stdin()
+
+            feeder = threading.Thread(target=feed)
+            feeder.start()
+            out, _, end = everything(streams)
+            feeder.join()
+        assert (out == data, end) == (True, StreamExit(0))
+
+    def test_the_terminals_size_goes_in(self, api: ApiClient) -> None:
+        with open_exec(api, "default", "web", ["cat"], stdin=True, stderr=False, tty=True) as streams:
+            streams.resize(120, 40)
+            assert streams.read() == ("stdout", b"120x40\n")
+            streams._socket.send(b"\x04nonsense")
+            streams._socket.send(b"\x09unknown channel")
+            streams._socket.send(b"")
+            streams.close_stdin()
+            assert everything(streams) == (b"", b"", StreamExit(0))
+
+    def test_a_lot_of_output_arrives_whole(self, api: ApiClient) -> None:
+        with open_exec(api, "default", "web", ["flood", str(8 << 20)]) as streams:
+            out, _, _ = everything(streams)
+        assert len(out) == 8 << 20
+
+    def test_what_cannot_start_says_why(self, api: ApiClient) -> None:
+        with open_exec(api, "default", "web", ["fail", "exec /bin/nope: no such file"]) as streams:
+            _, _, end = everything(streams)
+        assert end.code == 127
+        assert "exec /bin/nope: no such file" in end.message
+
+    def test_what_the_node_refuses_is_said(self, api: ApiClient) -> None:
+        with open_exec(api, "default", "web", ["refuse"]) as streams:
+            assert everything(streams)[2] == StreamExit(1, "container app is not running")
+
+    def test_what_breaks_inside_is_not_shown(self, api: ApiClient) -> None:
+        with open_exec(api, "default", "web", ["break"]) as streams:
+            end = everything(streams)[2]
+        assert end.code == 1
+        assert "secret" not in end.message
+
+    def test_hanging_up_ends_it(self, server: ServerThread, api: ApiClient) -> None:
+        streams = open_exec(api, "default", "web", ["cat"], stdin=True)
+        streams.write_stdin(b"x")
+        assert streams.read() == ("stdout", b"x")
+        streams.close()
+        wait_until(lambda: server.node.streams[0].closed)
+
+    def test_refusals_before_it_begins(self, api: ApiClient) -> None:
+        def run(pod: str, *command: str, **options: Any) -> Any:
+            return lambda: open_exec(api, "default", pod, command, **options)
+
+        refused(run("web"), 400, "at least one command")
+        refused(run("missing", "x"), 404, "not found")
+        refused(run("nowhere", "x"), 400, "pod nowhere does not have a host assigned")
+        refused(run("two", "x"), 400, "a container name must be specified")
+        refused(run("web", "x", stdout=False, stderr=False), 400, "at least 1 of stdin, stdout, stderr")
+
+    def test_plain_http_and_spdy_are_told_what_is_needed(self, server: ServerThread, api: ApiClient) -> None:
+        path = f"{PODS}/web/exec"
+        query: Query = {"command": "x", "stdout": True}
+        refused(lambda: api.request("POST", path, query=query), 400, "Upgrade request required")
+        connection = api.connect()
+        connection.send(
+            "POST", f"{path}?command=x&stdout=1", {"Connection": "Upgrade", "Upgrade": "SPDY/3.1"}
+        )
+        head = connection.read_head()
+        assert head.status == 400
+        assert b"not spdy/3.1" in b"".join(connection.read_body(head))
+        connection.close()
+
+    def test_a_node_that_is_not_there(self, api: ApiClient) -> None:
+        with pytest.raises(StatusError) as error:
+            open_exec(api, "default", "far", ["x"])
+        assert error.value.code == 503
+
+
+class TestAttach:
+    def test_both_ways(self, server: ServerThread, api: ApiClient) -> None:
+        with open_attach(api, "default", "web", stdin=True) as streams:
+            streams.write_stdin(b"hello")
+            assert streams.read() == ("stdout", b"hello")
+            streams.close_stdin()
+            assert everything(streams) == (b"", b"", StreamExit(0))
+        assert server.node.requests == [
+            StreamRequest(namespace="default", pod="web", container="app", stdin=True)
+        ]
+
+
+class TestNodeProxy:
+    def test_requests_pass_through(self, server: ServerThread, api: ApiClient) -> None:
+        answer = api.request("GET", "/api/v1/nodes/here/proxy/stats/summary", query={"a": "b"}, accept="*/*")
+        assert answer == "GET /stats/summary {'a': 'b'} 0"
+        assert isinstance(server.node.requests[0], ProxyRequest)
+
+    def test_bodies_of_any_size_stream(self, api: ApiClient) -> None:
+        chunks = [b"x" * (1 << 20)] * 8
+        path = "/api/v1/nodes/here/proxy/images"
+        with api.stream("POST", path, body=iter(chunks)) as stream:
+            assert b"".join(stream) == b"POST /images {} %d" % (8 << 20)
+
+    def test_errors_pass_through(self, api: ApiClient) -> None:
+        refused(lambda: api.get("/api/v1/nodes/here/proxy/missing"), 404, 'images "missing" not found')
+        refused(lambda: api.get("/api/v1/nodes/there/proxy/x"), 404, 'nodes "there" not found')
