@@ -48,9 +48,9 @@ LINKS = (
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
-    ("core", "/proc/kcore"),
     ("ptmx", "pts/ptmx"),
 )
+_KERNEL_CORE = "/proc/kcore"
 
 
 def plan(devices: Iterable[Mapping[str, Any]]) -> list[Device]:
@@ -88,6 +88,8 @@ def create(root_fd: int, planned: Iterable[Device]) -> None:
         with step(Stage.DEVICES, "/dev", "make links in /dev"):
             for name, target in LINKS:
                 _make_link(directories["/dev"], name, target)
+            if os.path.exists(_KERNEL_CORE):
+                _make_link(directories["/dev"], "core", _KERNEL_CORE)
     finally:
         for fd in directories.values():
             os.close(fd)

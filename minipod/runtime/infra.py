@@ -5,16 +5,13 @@ It ends as the tiny `pause` program (rootfs/pause/pause.c) where that runs, else
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
-import socket
-import struct
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from minipod.linux import capabilities, namespaces, prctl
+from minipod.linux import capabilities, namespaces, netdevice, prctl
 from minipod.linux.mount import (
     MNT_DETACH,
     MOUNT_ATTR_NODEV,
@@ -35,8 +32,6 @@ from minipod.runtime.types import SandboxConfig
 USER = 65535
 """Kubernetes' pause image runs as this user: a container's root without CAP_SYS_PTRACE cannot look into it."""
 
-_SIOCSIFFLAGS = 0x8914
-_IFF_UP = 1
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 
@@ -52,7 +47,7 @@ def start_infra(
             namespaces.sethostname(config.hostname)
     if own & namespaces.CLONE_NEWNET:
         with step(Stage.NAMESPACES, "lo", "bring up the loopback interface"):
-            _bring_up_loopback()
+            netdevice.bring_up("lo")
     for name, value in config.sysctls.items():
         with step(Stage.SYSCTL, name, f"sysctl {name}"):
             sysctl.write(name, value, own)
@@ -62,11 +57,6 @@ def start_infra(
     with step(Stage.CAPABILITIES, "all", "give up all rights"):
         _give_up_rights()
     _wait(program, sync_fd)
-
-
-def _bring_up_loopback() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
 
 
 def _open_program(pause: Path) -> int:

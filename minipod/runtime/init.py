@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
-from minipod.linux import namespaces
+from minipod.linux import namespaces, netdevice
 from minipod.linux.keyring import join_new_session_keyring
 from minipod.runtime import become, command, credentials, devices, mounts, subpath, sync, sysctl
 from minipod.runtime import rootfs as root
@@ -64,6 +64,9 @@ def _join_namespaces(plan: NamespacePlan, infra_pidfd: int) -> None:
     if plan.unshare:
         with step(Stage.NAMESPACES, hex(plan.unshare), "make namespaces"):
             namespaces.unshare(plan.unshare)
+    if plan.new & namespaces.CLONE_NEWNET:
+        with step(Stage.NAMESPACES, "lo", "bring up the loopback interface"):
+            netdevice.bring_up("lo")
 
 
 def _name_the_machine(start: ContainerStart) -> None:
