@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from minipod.linux.cgroup2 import cgroup
 from minipod.linux.process import clone3
-from minipod.runtime import shim
+from minipod.runtime import readonly_exe, shim
 from minipod.runtime.channel import TO_SPAWNER, Channel, MakeShim, Received, Refused
 from minipod.runtime.children import failure_of
 from minipod.runtime.errors import ProtocolError, SandboxError
@@ -121,5 +121,7 @@ def _log_error(error: Exception) -> None:
 
 
 def main(control_fd: int) -> NoReturn:
+    # Started with the control socket inheritable, so it survives being executed again.
+    readonly_exe.ensure()
     Spawner(socket.socket(fileno=control_fd)).run()
     sys.exit(0)
