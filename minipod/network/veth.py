@@ -112,8 +112,10 @@ class VethPairs:
             )
             # Two messages: within one, the kernel takes the link up before it hears of no link-local address.
             prepare = set_link(name, alias=alias, link_local=not self._ipv6, hairpin=True)
-            host = parse_link(self._route.request(prepare, set_link(name, up=True), get_link(name))[0])
-            _wait_until_operational(inside)
+            self._route.request(prepare, set_link(name, up=True))
+            # The bridge too: it has no carrier while it has no pods.
+            host, _ = _operational(self._route, name, self._bridge.name)
+            _operational(inside, POD_INTERFACE)
         return host
 
     def reconnect(self, link: Link) -> None:
@@ -151,16 +153,18 @@ def _open_inside() -> RouteSocket:
     return RouteSocket()
 
 
-def _wait_until_operational(inside: RouteSocket) -> None:
-    """Until eth0 can send: before that it drops what it is given, and a lost SYN costs the pod a second.
+def _operational(route: RouteSocket, *names: str) -> list[Link]:
+    """The links, once they can send: before that they drop what they are given, and a lost SYN costs a second.
 
     Carrier reaches a link's queue by a kernel worker. Linux 6.8 makes RTM_GETLINK wait for it; before, it is asked
     again, a few times at most.
     """
     deadline = time.monotonic() + CARRIER_TIMEOUT
-    while not parse_link(inside.request(get_link(POD_INTERFACE))[0]).operational:
+    while True:
+        found = [parse_link(body) for body in route.request(*map(get_link, names))]
+        if all(link.operational for link in found):
+            return found
         if time.monotonic() > deadline:
-            raise TimeoutError(
-                errno.ETIMEDOUT, f"{POD_INTERFACE} has no carrier after {CARRIER_TIMEOUT:g} s"
-            )
+            late = ", ".join(link.name for link in found if not link.operational)
+            raise TimeoutError(errno.ETIMEDOUT, f"no carrier on {late} after {CARRIER_TIMEOUT:g} s")
         time.sleep(CARRIER_PAUSE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ from tests.kernel.network.test_pods import sysctl
 
 BRIDGE = "10.9.0.1"
 LOOPBACK = "127.0.0.1"
+BRIDGE_NETFILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
 def ports(number: int, host_ip: str = "", container: int = 80) -> list[HostPort]:
@@ -69,6 +71,23 @@ async def test_another_pod_reaches_it(
 @pytest.mark.parametrize("protocol", ["TCP", "UDP"])
 async def test_the_pod_reaches_itself_by_it(web: Machine, protocol: str, address: str) -> None:
     assert web.ask(protocol, address, 8080) == f"web {BRIDGE}"
+
+
+@pytest.mark.skipif(not BRIDGE_NETFILTER.exists(), reason="this kernel has no br_netfilter")
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+@pytest.mark.parametrize("passes", ["0", "1"])
+async def test_all_of_it_works_whether_or_not_bridged_frames_pass_the_firewall(
+    network: PodNetwork, pod: MachineMaker, web: Machine, protocol: str, passes: str
+) -> None:
+    """They do on every host that also runs Docker or Kubernetes: DNAT then happens inside the bridge."""
+    run("sysctl", "-qw", f"net.bridge.bridge-nf-call-iptables={passes}")
+    client = pod("client")
+    client_ip = (await network.attach("client", client.netns)).ip
+    assert client.ask(protocol, "10.9.0.2", 80) == f"web {client_ip}"
+    for machine in (client, web):
+        for address in (BRIDGE, NODE_ADDRESS):
+            assert machine.ask(protocol, address, 8080) == f"web {BRIDGE}"
+    assert ask(protocol, LOOPBACK, 8080) == f"web {BRIDGE}"
 
 
 @pytest.mark.parametrize("protocol", ["TCP", "UDP"])

@@ -89,6 +89,19 @@ async def test_the_first_packet_after_attach_is_not_lost(
         assert client.ask("TCP", web_ip, 80, timeout=0.9)
 
 
+async def test_nor_is_it_when_the_pod_is_the_only_one(
+    network: PodNetwork, pod: MachineMaker, other_links_come_and_go: None
+) -> None:
+    """A bridge without pods has no carrier either."""
+    node = serve("node", 9000, "0.0.0.0", socket.SOCK_STREAM)
+    for number in range(30):
+        only = pod(f"only{number}")
+        await network.attach(only.name, only.netns)
+        assert only.ask("TCP", "10.9.0.1", 9000, timeout=0.9)
+        await network.detach(only.name)
+    node.close()
+
+
 @pytest.mark.parametrize("protocol", ["TCP", "UDP"])
 async def test_the_world_sees_the_node_in_place_of_a_pod(
     network: PodNetwork, pod: MachineMaker, world: Machine, protocol: str
