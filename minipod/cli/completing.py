@@ -19,16 +19,21 @@ def complete(what: str, ctx: click.Context, incomplete: str) -> list[CompletionI
     session = ctx.ensure_object(Session)
     session.request_timeout = session.request_timeout or TIMEOUT
     try:
-        words = {"targets": _targets, "pods": _pods, "containers": _containers, "images": _images}[what](
-            session, ctx
-        )
+        words = _words(what, session, ctx, incomplete)
     except Exception:
         # Whatever it is, the middle of a command line is no place to report it.
         return []
-    if "/" in incomplete and what == "targets":
-        kind = incomplete.partition("/")[0]
-        words = [f"{kind}/{name}" for name in _names(session, kind)]
+    finally:
+        session.close()
     return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
+def _words(what: str, session: Session, ctx: click.Context, incomplete: str) -> list[str]:
+    kind, slash, _ = incomplete.partition("/")
+    if what == "targets" and slash:
+        return [f"{kind}/{name}" for name in _names(session, kind)]
+    known = {"targets": _targets, "pods": _pods, "containers": _containers, "images": _images}
+    return known[what](session, ctx)
 
 
 def _targets(session: Session, ctx: click.Context) -> list[str]:

@@ -104,7 +104,7 @@ def command(
     if force:
         warn(FORCED)
     if not doomed:
-        print("No resources found", file=sys.stderr)
+        print("No resources found")
     _delete(session, doomed, how)
 
 

@@ -179,6 +179,7 @@ class _Reader:
     def _follow(self, source: Source) -> None:
         try:
             # One connection a thread: a client is not to be shared.
-            self.copy(self._session.new_client(), source, by_line=True)
+            with self._session.new_client() as api:
+                self.copy(api, source, by_line=True)
         except Exception as error:
             self._errors.append(error)

@@ -99,7 +99,7 @@ def _root() -> Root:
 
 
 def _ensure_session(ctx: click.Context) -> None:
-    ctx.ensure_object(Session)
+    ctx.call_on_close(ctx.ensure_object(Session).close)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

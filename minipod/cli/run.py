@@ -63,7 +63,8 @@ def command(session: Session, /, words: tuple[str, ...], **flags: Any) -> None:
     if watched and flags["dry_run"] != "none":
         raise CommandError("--dry-run and -i, -t or --attach exclude each other")
     pod = build_pod(words[0], after_dash() or (), flags)
-    pod["metadata"].setdefault("namespace", session.current_namespace)
+    if session.namespace:
+        pod["metadata"]["namespace"] = session.namespace
     if flags["dry_run"] == "client":
         _print(pod, flags)
         return

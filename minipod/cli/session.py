@@ -40,6 +40,11 @@ class Session:
         """The connection to the API. Raises CommandError when the flags name none that can be used."""
         return self.new_client()
 
+    def close(self) -> None:
+        """Hang up, if there is a connection."""
+        if "api" in self.__dict__:
+            self.api.close()
+
     def new_client(self) -> ApiClient:
         """Another connection, for another thread."""
         from minipod.client.http import ApiClient

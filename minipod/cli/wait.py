@@ -189,6 +189,8 @@ def _wait(session: Session, subject: _Subject, awaited: Awaited, deadline: float
             if awaited.absent_is_error
             else found_or(lambda: session.api.get(path), None)
         )
+        if first is None and awaited.holds(None):
+            return True
         if not done(first):
             wait_for_object(session, resource, subject.namespace, subject.name, done, deadline=deadline)
     except WaitTimeoutError:

@@ -44,7 +44,7 @@ def _details(kind: str, source: Obj) -> list[tuple[str, Any]]:
                 ("SizeLimit", limit if limit not in (None, "0") else "<unset>"),
             ]
         case "hostPath":
-            return [("Path", source.get("path", "")), ("HostPathType", source.get("type") or "<none>")]
+            return [("Path", source.get("path", "")), ("HostPathType", source.get("type", "<none>"))]
         case "configMap":
             return [("Name", source.get("name", "")), ("Optional", _bool(source.get("optional")))]
         case "secret":

@@ -62,7 +62,7 @@ class TablePrinter:
             for column, cell in zip(self._columns, row["cells"], strict=False)
             if options.wide or not column.get("priority")
         ]
-        after = [labels.get(label, "<none>") for label in options.label_columns]
+        after = [labels.get(label, "") for label in options.label_columns]
         if options.show_labels:
             after.append(",".join(f"{k}={v}" for k, v in sorted(labels.items())) or "<none>")
         self._line(cells, ([metadata.get("namespace", "")] if options.namespaces else [], after))

@@ -43,7 +43,8 @@ def remove(config: Config, found: Survey) -> list[str]:
         group = found.cgroup
         attempt(f"cgroup {group}", lambda: _remove_cgroup(group))
     attempt("the network", lambda: _remove_network(config))
-    for path in (*found.logs, *found.directories):
+    # Both directories whether they were found or not: taking the network away may have made one of them.
+    for path in (*found.logs, config.data_dir, config.run_dir):
         attempt(f"directory {path}", functools.partial(tree.remove_tree, path))
     attempt(f"directory {config.log_dir}", lambda: _remove_if_empty(config.log_dir))
     return problems

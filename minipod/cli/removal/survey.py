@@ -17,7 +17,7 @@ from minipod.linux.cgroup2 import cgroup
 POD_LOG = re.compile(r"[^_]+_[^_]+_(?P<uid>[0-9a-f-]{36})")
 
 DATA_NAMES = frozenset(("lock", "state.db", "state.db-wal", "state.db-shm", "pki", "images", "pods"))
-RUN_NAMES = frozenset(("lock", "minipod.sock", "pods", "network"))
+RUN_NAMES = frozenset(("lock", "minipod.sock", "pods", "network", "shared"))
 """All that a data or run directory of ours holds. A directory with anything else is not ours to remove."""
 
 

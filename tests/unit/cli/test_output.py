@@ -53,9 +53,9 @@ def test_wide_shows_all_of_them() -> None:
 def test_namespaces_kinds_and_labels_stand_around_the_columns() -> None:
     options = TableOptions(namespaces=True, show_labels=True, label_columns=("x.io/b", "a"), kind="pod")
     assert TablePrinter(options).render(TABLE) == (
-        "NAMESPACE   NAME                READY   STATUS    B        A        LABELS\n"
-        "default     pod/web             1/1     Running   <none>   1        a=1,b=2\n"
-        "other       pod/a-longer-name   0/1     Pending   <none>   <none>   <none>\n"
+        "NAMESPACE   NAME                READY   STATUS    B     A     LABELS\n"
+        "default     pod/web             1/1     Running         1     a=1,b=2\n"
+        "other       pod/a-longer-name   0/1     Pending               <none>\n"
     )
 
 

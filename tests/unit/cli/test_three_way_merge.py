@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minipod.cli.run import merge_patch
@@ -67,6 +67,7 @@ def test_patch(
     assert three_way_merge_patch(original, modified, current) == patch
 
 
+@settings(max_examples=60)
 @given(OBJECTS, OBJECTS, OBJECTS)
 def test_after_the_patch_there_is_nothing_left_to_do(
     original: dict[str, Any], modified: dict[str, Any], current: dict[str, Any]
@@ -75,6 +76,7 @@ def test_after_the_patch_there_is_nothing_left_to_do(
     assert three_way_merge_patch(modified, modified, patched) == {}
 
 
+@settings(max_examples=60)
 @given(OBJECTS, OBJECTS)
 def test_applied_to_nothing_it_makes_the_manifest(
     original: dict[str, Any], modified: dict[str, Any]

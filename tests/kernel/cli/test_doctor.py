@@ -1,0 +1,42 @@
+"""doctor on the real kernel: what it finds out, and that it leaves no trace."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from minipod.cli.health.facts import gather
+from minipod.cli.health.trials import run_trials
+
+
+def snapshot() -> tuple[str, list[str], str, set[str]]:
+    """Everything on this host that a trial could change."""
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return (
+        Path("/proc/self/mountinfo").read_text(),
+        sorted(name for name in os.listdir("/sys/class/net") if name.startswith("doctor")),
+        tables if "doctor" in tables else "",
+        set(children),
+    )
+
+
+def test_trials_work_here_and_leave_nothing() -> None:
+    before = snapshot()
+    tried = run_trials()
+    assert snapshot() == before
+    assert {name: problem for name, problem in tried.items() if problem} == {}
+    assert len(tried) == 12
+
+
+def test_the_facts_are_those_of_this_host(tmp_path: Path) -> None:
+    facts = gather(tmp_path / "not" / "there" / "yet")
+    assert facts.kernel == os.uname().release
+    assert facts.uid == os.geteuid()
+    assert Path(facts.cgroup_mount, "cgroup.procs").exists()
+    assert "CAP_SYS_ADMIN" in facts.capabilities
+    assert facts.programs["nft"].endswith("/nft")
+    assert facts.data_file_system
+    assert facts.data_free > 0
+    assert not (tmp_path / "not").exists()
