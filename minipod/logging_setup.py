@@ -65,6 +65,15 @@ def set_up_logging(log_format: str, level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("asyncio", "aiohttp.access", "pyroute2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(_in_one_line)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Bytes that are no HTTP are the sender's mistake, not ours: aiohttp's traceback of its parser says nothing."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]!r:.200}", ()
+        record.exc_info = None
+    return True
 
 
 def _timestamp(seconds: float) -> str:

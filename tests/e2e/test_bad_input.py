@@ -64,7 +64,7 @@ BAD_PODS: list[tuple[str, Any, str]] = [
         'spec.restartPolicy: Unsupported value: "Sometimes"',
     ),
     ("unknown kind", {"apiVersion": "v1", "kind": "Podd", "metadata": {"name": "bad"}}, "Podd"),
-    ("no kind", {"metadata": {"name": "bad"}}, "kind"),
+    ("no kind", {"metadata": {"name": "bad"}}, "apiVersion is not set"),
     (
         "no namespace",
         {**pod("bad"), "metadata": {"name": "bad", "namespace": "nowhere"}},

@@ -150,7 +150,7 @@ def test_a_pod_fails_only_when_every_container_has_ended(node: Daemon) -> None:
 
 def test_a_signal_is_reported_as_kubernetes_does(node: Daemon) -> None:
     node.apply(
-        pod("signalled", container("kill -KILL $$"), restartPolicy="Never", shareProcessNamespace=True)
+        pod("signalled", container("kill -KILL $$$$"), restartPolicy="Never", shareProcessNamespace=True)
     )
     ended = main_status(node.wait_phase("signalled", "Failed"))["state"]["terminated"]
     assert ended["exitCode"] == 137

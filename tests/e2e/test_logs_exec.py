@@ -20,6 +20,18 @@ def popen(node: Daemon, *args: str, **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, cwd=PROJECT, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
+def read_until(terminal: int, wanted: bytes, timeout: float = 10.0) -> bytes:
+    """What a terminal prints, up to and with `wanted`."""
+    seen = b""
+    deadline = time.monotonic() + timeout
+    while wanted not in seen:
+        left = deadline - time.monotonic()
+        assert left > 0, f"no {wanted!r} in {seen!r}"
+        if select.select([terminal], [], [], left)[0]:
+            seen += os.read(terminal, 4096)
+    return seen
+
+
 def test_logs_of_both_streams_with_tail_and_timestamps(node: Daemon) -> None:
     node.apply(pod("talk", container("for i in 1 2 3; do echo out$i; done; echo err >&2; " + FOREVER)))
     node.wait_pod("talk")
@@ -33,7 +45,6 @@ def test_logs_of_both_streams_with_tail_and_timestamps(node: Daemon) -> None:
 
 def test_logs_follow_until_the_container_ends(node: Daemon) -> None:
     node.apply(pod("follow", container("echo a; sleep 0.5; echo b"), restartPolicy="Never"))
-    node.wait_pod("follow", "PodReadyToStartContainers")
     wait_until(lambda: node.cli("logs", "follow", check=False).returncode == 0)
     assert node.out("logs", "-f", "follow") == "a\nb\n"
 
@@ -92,17 +103,9 @@ def test_exec_on_a_terminal(node: Daemon) -> None:
     master, slave = pty.openpty()
     process = popen(node, "exec", "-it", "term", "--", "sh", stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
-    os.write(master, b"tty; stty size; exit 5\n")
-    seen = b""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        if select.select([master], [], [], 0.1)[0]:
-            try:
-                seen += os.read(master, 4096)
-            except OSError:
-                break
-        if process.poll() is not None:
-            break
+    read_until(master, b"/ #")
+    os.write(master, b"tty; exit 5\n")
+    seen = read_until(master, b"/dev/pts/")
     assert process.wait(timeout=5) == 5
     os.close(master)
     assert b"/dev/pts/" in seen
