@@ -64,13 +64,14 @@ class PodContext:
     """Why no sandbox can be made of this pod whatever the node does, e.g. a name too long for the kernel."""
 
     @property
-    def etc_dir(self) -> Path:
-        return self.pod_dir / "etc"
+    def shared_dir(self) -> Path:
+        """hosts, hostname and resolv.conf of the pod, and where its /dev/shm is mounted. Gone after a reboot."""
+        return self.settings.run_dir / "shared" / self.uid
 
     @property
     def shm(self) -> Path:
         """The pod's /dev/shm, a tmpfs that only the shim's mount namespace has."""
-        return self.pod_dir / "shm"
+        return self.shared_dir / "shm"
 
 
 def pod_context(pod: core_v1.Pod, settings: NodeSettings) -> PodContext:
@@ -146,7 +147,7 @@ def container_config(
         container,
         volumes.mounted,
         env,
-        etc_dir=context.etc_dir,
+        etc_dir=context.shared_dir,
         shm=Path("/dev/shm") if pod.spec.hostIPC else context.shm,  # noqa: S108
         subpath_dir=context.pod_dir / "volume-subpaths" / container.name / str(request.attempt),
     )

@@ -20,6 +20,7 @@ from minipod.kubelet.container_config import (
     lacking_capabilities,
 )
 from minipod.kubelet.devices import host_devices
+from minipod.kubelet.environment import refers_to_pod_ip
 from minipod.kubelet.field_ref import FieldPathError
 from minipod.kubelet.images import (
     ERR_IMAGE_PULL,
@@ -78,12 +79,17 @@ class ContainerStarter:
         self._retries.clear()
 
     async def start(self, start: Start) -> bool:
-        """Start one container. False when it has to wait; `waiting` and an event then say why."""
-        pod, retry = self._sandbox.pod, self._retries.get(start.name)
+        """Start one container. False when it has to wait; `waiting` and an event then say why.
+
+        Raises SandboxSetupError when the pod's network cannot be had.
+        """
+        retry = self._retries.get(start.name)
         if retry and self._services.clock() < retry.at:
             self._show_back_off(start.name, retry)
             return False
-        container = container_of(pod, start.name)
+        container = container_of(self._sandbox.pod, start.name)
+        if refers_to_pod_ip(container):
+            await self._sandbox.connected()
         try:
             config = self._config(container, start)
         except ImageUnavailableError as error:
@@ -131,6 +137,7 @@ class ContainerStarter:
             await self._forget_old_attempts(name, config.attempt)
             await runtime.create_container(uid, config)
             self._event(events.NORMAL, events.CREATED, f"Created container: {name}", name)
+            await self._sandbox.connected()
             reason = RUN_ERROR
             status = await runtime.start_container(uid, config.id)
         except StartError as error:

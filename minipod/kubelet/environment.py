@@ -54,6 +54,16 @@ def pod_environment(
     return known
 
 
+def refers_to_pod_ip(container: core_v1.Container) -> bool:
+    """Whether the container's environment can be made only when the pod has its address."""
+    return any(
+        variable.valueFrom is not None
+        and variable.valueFrom.fieldRef is not None
+        and variable.valueFrom.fieldRef.fieldPath.startswith("status.podIP")
+        for variable in container.env
+    )
+
+
 def process_environment(
     *, image: Iterable[str], pod: Mapping[str, str], hostname: str, home: str, tty: bool
 ) -> list[str]:

@@ -171,12 +171,11 @@ class Kubelet:
         settings = self._services.settings
         await self._services.runtime.retain(uids)
         await self._services.network.retain(uids)
-        directory = settings.data_dir / "pods"
-        found = set(os.listdir(directory)) if directory.exists() else set()
-        for uid in found - set(uids):
-            log.info("removing what is left of a pod that is gone", extra={"uid": uid})
-            for path in (directory / uid, *settings.log_dir.glob(f"*_{uid}")):
-                await asyncio.to_thread(remove_tree, path)
+        for directory in (settings.data_dir / "pods", settings.run_dir / "shared"):
+            for uid in set(os.listdir(directory) if directory.exists() else ()) - set(uids):
+                log.info("removing what is left of a pod that is gone", extra={"uid": uid})
+                for path in (directory / uid, *settings.log_dir.glob(f"*_{uid}")):
+                    await asyncio.to_thread(remove_tree, path)
 
     def _weigh_qos_groups(self) -> None:
         """Burstable pods share CPU with the others by the sum of their requests."""

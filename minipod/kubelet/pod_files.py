@@ -81,20 +81,23 @@ def hosts_file(pod: core_v1.Pod, name: PodHostname, *, ip: str, host_file: str) 
     return text
 
 
-def write_pod_files(
-    pod: core_v1.Pod, etc_dir: Path, name: PodHostname, *, ip: str, settings: NodeSettings
+def write_names(
+    pod: core_v1.Pod, directory: Path, name: PodHostname, settings: NodeSettings
 ) -> tuple[tuple[str, str], ...]:
-    """Write hosts, hostname and resolv.conf below `etc_dir`; returns warnings as (event reason, message).
-
-    Files are written in place: running containers have them bind-mounted. Raises OSError.
-    """
+    """Write hostname and resolv.conf; returns warnings as (event reason, message). Raises OSError."""
     dns = resolve_dns(pod, settings)
-    host_file = _read(settings.host.etc_hosts) if pod.spec.hostNetwork else ""
-    etc_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-    _write(etc_dir / "hosts", hosts_file(pod, name, ip=ip, host_file=host_file))
-    _write(etc_dir / "hostname", name.kernel + "\n")
-    _write(etc_dir / "resolv.conf", dns.conf.render())
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _write(directory / "hostname", name.kernel + "\n")
+    _write(directory / "resolv.conf", dns.conf.render())
     return dns.warnings
+
+
+def write_hosts(
+    pod: core_v1.Pod, directory: Path, name: PodHostname, settings: NodeSettings, *, ip: str
+) -> None:
+    """Write hosts, once the pod has its address; in place, for containers may have it mounted. Raises OSError."""
+    host_file = _read(settings.host.etc_hosts) if pod.spec.hostNetwork else ""
+    _write(directory / "hosts", hosts_file(pod, name, ip=ip, host_file=host_file))
 
 
 def resolve_dns(pod: core_v1.Pod, settings: NodeSettings) -> PodDns:

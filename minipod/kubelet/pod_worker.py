@@ -198,17 +198,36 @@ class PodWorker:
         """Carry out a decision. False when it cannot go on now (something has to be waited for)."""
         if actions.kill_sandbox:
             await self._drop_sandbox()
-        starts = [actions.start_init] if actions.start_init else list(actions.start)
-        if (actions.create_sandbox or starts) and not await self._have_sandbox(actions):
-            return False
         if actions.kill:
             for kill in actions.kill:
                 self._event(events.NORMAL, events.KILLING, kill.message, kill.name)
             await self._stop({kill.id for kill in actions.kill})
-        if self._stopping:
+        starts = [actions.start_init] if actions.start_init else list(actions.start)
+        if not starts or self._stopping:
+            return bool(actions.kill or actions.kill_sandbox)
+        if self._sandbox_retry_at and self._services.clock() < self._sandbox_retry_at:
             return False
-        started = await self._start(starts)
-        return started or bool(actions.kill) or (actions.kill_sandbox and not starts)
+        self._sandbox_retry_at = None
+        try:
+            return await self._start_in_sandbox(actions, starts)
+        except SandboxSetupError as error:
+            self._event(events.WARNING, error.reason, error.message)
+            self._sandbox_retry_at = self._after_failure()
+            return False
+
+    async def _start_in_sandbox(self, actions: PodActions, starts: list[Start]) -> bool:
+        """Containers are made while the sandbox is being connected, and started when it is."""
+        if actions.create_sandbox:
+            await self.sandbox.create(actions.sandbox_attempt)
+        else:
+            await self.sandbox.complete()
+        try:
+            started = await self._start(starts)
+            await self.sandbox.connected()
+        except SandboxSetupError:
+            await self.sandbox.remove()
+            raise
+        return started
 
     async def _start(self, starts: list[Start]) -> bool:
         """Start containers side by side; True when at least one got somewhere."""
@@ -220,21 +239,6 @@ class PodWorker:
             if isinstance(result, BaseException):
                 raise result
         return any(results)
-
-    async def _have_sandbox(self, actions: PodActions) -> bool:
-        if self._sandbox_retry_at and self._services.clock() < self._sandbox_retry_at:
-            return False
-        self._sandbox_retry_at = None
-        try:
-            if actions.create_sandbox:
-                await self.sandbox.create(actions.sandbox_attempt)
-            else:
-                await self.sandbox.complete()
-        except SandboxSetupError as error:
-            self._event(events.WARNING, error.reason, error.message)
-            self._sandbox_retry_at = self._after_failure()
-            return False
-        return True
 
     async def _drop_sandbox(self) -> None:
         """The infra process is gone: nothing of the sandbox can be kept. Its containers' ends go on record first."""

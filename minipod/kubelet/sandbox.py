@@ -6,20 +6,19 @@ Every step can be repeated: after a daemon was killed in the middle, the next on
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections.abc import Sequence
+from pathlib import Path
 
 from minipod.api import core_v1
 from minipod.kubelet import events
 from minipod.kubelet.container_config import PodContext, pod_context, sandbox_config
-from minipod.kubelet.pod_files import write_pod_files
+from minipod.kubelet.pod_files import write_hosts, write_names
 from minipod.kubelet.services import Services
 from minipod.kubelet.volumes import manager as volume_manager
 from minipod.kubelet.volumes.types import PodVolumes, VolumeError
 from minipod.linux.tree import remove_tree
 from minipod.network.pod_network import HostPort, NetworkError
 from minipod.runtime.errors import RuntimeServiceError
-
-log = logging.getLogger(__name__)
 
 
 class SandboxSetupError(Exception):
@@ -39,6 +38,7 @@ class PodSandbox:
         self.context: PodContext = pod_context(pod, services.settings)
         self._services = services
         self._volumes: PodVolumes | None = None
+        self._connecting: asyncio.Task[None] | None = None
         attachment = services.network.attachment(self.context.uid)
         self._ip = attachment.ip if attachment else ""
 
@@ -63,23 +63,25 @@ class PodSandbox:
         return self._volumes
 
     async def create(self, attempt: int) -> None:
-        """All that containers need before the first one starts.
+        """Make the sandbox and begin to connect it: containers may be made meanwhile, and started once `connected`.
 
         Raises SandboxSetupError; then nothing of it runs.
         """
-        uid = self.context.uid
         await self._set_up_volumes(fresh=True)
+        config = sandbox_config(self.pod, attempt=attempt, context=self.context, volumes=self.volumes)
         try:
-            await self._services.runtime.run_sandbox(
-                sandbox_config(self.pod, attempt=attempt, context=self.context, volumes=self.volumes)
-            )
-            await self._connect()
-        except (RuntimeServiceError, NetworkError, OSError) as error:
+            birth = asyncio.create_task(self._services.runtime.run_sandbox(config))
+            try:
+                await asyncio.sleep(0)  # the shim is asked for; what is written now costs no time
+                self._write_names()
+            finally:
+                await birth
+        except (RuntimeServiceError, OSError) as error:
             await self.remove()
             raise SandboxSetupError(
                 events.FAILED_CREATE_SANDBOX, f"Failed to create pod sandbox: {error}"
             ) from error
-        log.debug("sandbox made", extra={"uid": uid, "attempt": attempt})
+        self._connecting = asyncio.create_task(self._connect())
 
     async def complete(self) -> None:
         """Make sure that a sandbox found running has all that `create` would have given it.
@@ -88,17 +90,30 @@ class PodSandbox:
         """
         if self._volumes is None:
             await self._set_up_volumes(fresh=False)
-        if self.networked and (self.context.etc_dir / "resolv.conf").exists():
+        if self._connecting is not None or (self.networked and (self.context.shared_dir / "hosts").exists()):
             return
         try:
-            await self._connect()
-        except (RuntimeServiceError, NetworkError, OSError) as error:
-            raise SandboxSetupError(
-                events.FAILED_CREATE_SANDBOX, f"Failed to set up the pod's network: {error}"
-            ) from error
+            self._write_names()
+        except OSError as error:
+            raise SandboxSetupError(events.FAILED_CREATE_SANDBOX, str(error)) from error
+        self._connecting = asyncio.create_task(self._connect())
+
+    async def connected(self) -> None:
+        """Return once the pod has its network. Raises SandboxSetupError; the sandbox is then to be removed."""
+        if self._connecting is not None:
+            try:
+                await asyncio.shield(self._connecting)
+            except (RuntimeServiceError, NetworkError, OSError) as error:
+                raise SandboxSetupError(
+                    events.FAILED_CREATE_SANDBOX, f"Failed to create pod sandbox: {error}"
+                ) from error
 
     async def remove(self) -> None:
         """The sandbox with all its processes, records and addresses; volumes and logs stay."""
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
         self._ip = ""
         results = await asyncio.gather(
             self._services.network.detach(self.context.uid),
@@ -113,14 +128,18 @@ class PodSandbox:
         """What an ended pod no longer needs: its sandbox and its volumes. Its logs and its status stay."""
         await self.remove()
         self._volumes = None
-        if self.context.pod_dir.exists():
-            await asyncio.to_thread(remove_tree, self.context.pod_dir)
+        await self._remove_trees(self.context.pod_dir, self.context.shared_dir)
 
     async def destroy(self) -> None:
         """Everything, logs included: the Pod is leaving the API."""
-        await self.release()
-        if self.context.log_dir.exists():
-            await asyncio.to_thread(remove_tree, self.context.log_dir)
+        await self.remove()
+        self._volumes = None
+        await self._remove_trees(self.context.pod_dir, self.context.shared_dir, self.context.log_dir)
+
+    async def _remove_trees(self, *paths: Path) -> None:
+        present = [path for path in paths if path.exists()]
+        if present:  # in a thread: there may be any number of files in them
+            await asyncio.to_thread(_remove_trees, present)
 
     async def _set_up_volumes(self, *, fresh: bool) -> None:
         """`fresh`: no container uses them yet, so fsGroup may be applied to what is already in them."""
@@ -139,22 +158,23 @@ class PodSandbox:
         except (VolumeError, OSError) as error:
             raise SandboxSetupError(events.FAILED_MOUNT, str(error)) from error
 
-    async def _connect(self) -> None:
-        if not self.networked:
-            uid = self.context.uid
-            attachment = await self._services.network.attach(
-                uid, self._services.runtime.netns_path(uid), host_ports(self.pod)
-            )
-            self._ip = attachment.ip
-        warnings = write_pod_files(
-            self.pod,
-            self.context.etc_dir,
-            self.context.hostname,
-            ip=self.pod_ip,
-            settings=self._services.settings,
-        )
-        for reason, message in warnings:
+    def _write_names(self) -> None:
+        context = self.context
+        for reason, message in write_names(self.pod, context.shared_dir, context.hostname, context.settings):
             self._services.events.pod_event(self.pod, events.WARNING, reason, message)
+
+    async def _connect(self) -> None:
+        context = self.context
+        if not self.networked:
+            netns = self._services.runtime.netns_path(context.uid)
+            attachment = await self._services.network.attach(context.uid, netns, host_ports(self.pod))
+            self._ip = attachment.ip
+        write_hosts(self.pod, context.shared_dir, context.hostname, context.settings, ip=self.pod_ip)
+
+
+def _remove_trees(paths: Sequence[Path]) -> None:
+    for path in paths:
+        remove_tree(path)
 
 
 def host_ports(pod: core_v1.Pod) -> list[HostPort]:

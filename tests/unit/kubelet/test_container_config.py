@@ -25,6 +25,7 @@ from minipod.runtime.types import ContainerConfig, NamespaceMode, SandboxConfig,
 from tests.unit.kubelet.pods import UID, container, image, pod, settings
 
 POD_DIR = Path("/data/pods") / UID
+SHARED = Path("/run/mp/shared") / UID
 
 
 def sandbox(made: core_v1.Pod, **node: Any) -> SandboxConfig:
@@ -77,7 +78,7 @@ def test_a_plain_sandbox() -> None:
         NamespaceMode.CONTAINER,
     )
     (shm,) = found.mounts
-    assert shm.target == POD_DIR / "shm"
+    assert shm.target == SHARED / "shm"
     assert "mode=1777" in shm.options
     assert found.resources == {"cpu.weight": "1"}
 
@@ -201,9 +202,9 @@ def test_others_have_no_devices_and_a_read_only_sys() -> None:
 def test_the_files_of_the_pod_are_mounted() -> None:
     found = mounts(pod())
     for name in ("hosts", "hostname", "resolv.conf"):
-        assert found[f"/etc/{name}"]["source"] == str(POD_DIR / "etc" / name)
+        assert found[f"/etc/{name}"]["source"] == str(SHARED / name)
         assert "rw" in found[f"/etc/{name}"]["options"]
-    assert found["/dev/shm"]["source"] == str(POD_DIR / "shm")
+    assert found["/dev/shm"]["source"] == str(SHARED / "shm")
     assert mounts(pod(hostIPC=True))["/dev/shm"]["source"] == "/dev/shm"
     readonly = mounts(pod(container(securityContext={"readOnlyRootFilesystem": True})))
     assert "ro" in readonly["/etc/hosts"]["options"]

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from minipod.kubelet.pod_files import HostnameError, PodHostname, hosts_file, pod_hostname, write_pod_files
+from minipod.kubelet.pod_files import (
+    HostnameError,
+    PodHostname,
+    hosts_file,
+    pod_hostname,
+    write_hosts,
+    write_names,
+)
 from tests.unit.kubelet.pods import host, pod, settings
 
 
@@ -81,7 +88,8 @@ def test_the_files_are_written_for_all_to_read(tmp_path: Path) -> None:
     resolv.write_text("nameserver 192.0.2.53\n")
     node = settings(host=host(resolv_conf=resolv))
     etc = tmp_path / "etc"
-    warnings = write_pod_files(pod(), etc, PodHostname("web", "web"), ip="10.0.0.2", settings=node)
+    warnings = write_names(pod(), etc, PodHostname("web", "web"), node)
+    write_hosts(pod(), etc, PodHostname("web", "web"), node, ip="10.0.0.2")
     assert [reason for reason, _ in warnings] == ["MissingClusterDNS"]
     assert (etc / "hostname").read_text() == "web\n"
     assert "10.0.0.2\tweb\n" in (etc / "hosts").read_text()
