@@ -40,7 +40,7 @@ def decode(type_: type[T], data: bytes | bytearray | memoryview | str) -> T:
         return _decoder(type_).decode(data)
     except msgspec.ValidationError:
         return from_builtins(type_, parse(data))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.bad_request(f"cannot read the body as JSON: {error}") from None
 
 
@@ -48,7 +48,7 @@ def parse(data: bytes | bytearray | memoryview | str) -> Any:
     """JSON -> dicts, lists and scalars. Raises StatusError 400."""
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.bad_request(f"cannot read the body as JSON: {error}") from None
 
 

@@ -30,6 +30,7 @@ async def watch(call: Call) -> web.StreamResponse:
     info = call.info
     form = choose_form(call.request.headers.get("Accept", ""))
     lines = Lines(call, form)
+    bookmarks = info.flag("allowWatchBookmarks")
     wants_initial = _wants_initial(call)
     version = parse_version(info.one("resourceVersion"))
     timeout = info.number("timeoutSeconds") or random.randint(SHORTEST_DEFAULT, 2 * SHORTEST_DEFAULT)  # noqa: S311
@@ -45,9 +46,7 @@ async def watch(call: Call) -> web.StreamResponse:
         await response.write(lines.error(error))
         return response
     await response.prepare(call.request)
-    stream = _Stream(
-        response, lines, found, lambda: call.registry.version, bookmarks=info.flag("allowWatchBookmarks")
-    )
+    stream = _Stream(response, lines, found, lambda: call.registry.version, bookmarks=bookmarks)
     try:
         async with asyncio.timeout(max(timeout, 0)):
             await stream.run(announce_end=bool(wants_initial))

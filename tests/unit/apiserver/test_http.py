@@ -221,7 +221,13 @@ def test_yaml_is_taken(api: ApiClient) -> None:
         ),
         (b'{"apiVersion": "v2"}', "application/json", 400, "API version in the data (v2)"),
         (b"[]", "application/json", 400, "expected object, got list"),
-        (b"{" * 100_000, "application/json", 400, "cannot read the body as JSON"),
+        (b'{"a":' * 100_000, "application/json", 400, "cannot read the body as JSON"),
+        (
+            b'{"spec":{"x":' * 1000 + b"1" + b"}}" * 1000,
+            "application/json",
+            400,
+            "cannot read the body as JSON",
+        ),
         (
             b"k8s\x00",
             "application/vnd.kubernetes.protobuf",
@@ -257,6 +263,8 @@ def test_bodies_that_cannot_be(
         ("POST", "/api/v1/pods", 400, "BadRequest"),
         ("GET", "/api/v1/pods?limit=many", 400, "BadRequest"),
         ("GET", "/api/v1/pods?watch=true&timeoutSeconds=soon", 400, "BadRequest"),
+        ("GET", "/api/v1/pods?watch=true&allowWatchBookmarks=perhaps", 400, "BadRequest"),
+        ("GET", "/api/v1/pods?watch=true&includeObject=half", 400, "BadRequest"),
         ("GET", "/api/v1/pods?labelSelector=a=(", 400, "BadRequest"),
         ("GET", "/api/v1/pods?fieldSelector=spec.colour=x", 400, "BadRequest"),
         ("GET", "/api/v1/pods?resourceVersion=new", 400, "BadRequest"),
