@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 
 import click
@@ -37,6 +38,7 @@ def command(session: Session, grace_period: int | None, timeout: str) -> None:
             "and then down, or by purge"
         )
     with closing(daemon):
+        print("stopping the pods; each gets its grace period", file=sys.stderr)
         ended = session.api.create(proxy_path(session, "down"), None, {"gracePeriodSeconds": grace_period})
         for pod in ended["pods"]:
             print(f"pod/{pod['name']} in namespace {pod['namespace']} stopped", flush=True)

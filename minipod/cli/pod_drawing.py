@@ -36,7 +36,7 @@ def draw_pod(anatomy: Obj, *, plain: bool = False) -> str:
         f"pod {pod['namespace']}/{pod['name']}: {pod['phase']}, {pod.get('qosClass') or 'no QoS class yet'}, "
         f"on {anatomy.get('node', '')}, uid {pod['uid']}"
     )
-    if "infra" not in anatomy:
+    if not (anatomy.get("infra") or {}).get("pid"):
         root.add("no sandbox: nothing of this pod runs on the node")
         return draw(root, plain=plain)
     _processes_of_the_pod(root, anatomy)
