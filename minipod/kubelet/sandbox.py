@@ -6,6 +6,7 @@ Every step can be repeated: after a daemon was killed in the middle, the next on
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from minipod.kubelet.volumes.types import PodVolumes, VolumeError
 from minipod.linux.tree import remove_tree
 from minipod.network.pod_network import HostPort, NetworkError
 from minipod.runtime.errors import RuntimeServiceError
+
+log = logging.getLogger(__name__)
 
 
 class SandboxSetupError(Exception):
@@ -103,7 +106,9 @@ class PodSandbox:
         if self._connecting is not None:
             try:
                 await asyncio.shield(self._connecting)
-            except (RuntimeServiceError, NetworkError, OSError) as error:
+            except Exception as error:
+                if not isinstance(error, RuntimeServiceError | NetworkError | OSError):
+                    log.exception("cannot connect the pod", extra={"uid": self.context.uid})
                 raise SandboxSetupError(
                     events.FAILED_CREATE_SANDBOX, f"Failed to create pod sandbox: {error}"
                 ) from error
