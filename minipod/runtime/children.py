@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -70,6 +71,8 @@ class Child:
                 event = sync.receive(self._sync)
             except BlockingIOError:
                 return
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                event = _unreadable(error)
             if event is None:
                 self._close_sync()
                 # A failure is told once the process is gone, so that nothing of it is left by then.
@@ -104,8 +107,10 @@ class Child:
 class Children:
     """All children by pid. Registration happens in the same turn of the loop as the clone: no exit can be missed."""
 
-    def __init__(self, poller: Poller) -> None:
+    def __init__(self, poller: Poller, on_error: Callable[[Exception], None]) -> None:
+        """`on_error` hears of owners that failed at an event; the others still get theirs."""
         self._poller = poller
+        self._on_error = on_error
         self._known: dict[int, Child] = {}
         self._when_none: list[Callable[[], None]] = []
         poller.watch_children(self.reap)
@@ -132,7 +137,10 @@ class Children:
             pid, status = ended
             child = self._known.pop(pid, None)
             if child is not None:
-                child.reaped(status)
+                try:
+                    child.reaped(status)
+                except Exception as error:
+                    self._on_error(error)
         if not self._known:
             waiting, self._when_none = self._when_none, []
             for callback in waiting:
@@ -146,6 +154,15 @@ def _wait() -> tuple[int, int] | None:
     except ChildProcessError:
         return None
     return (pid, status) if pid else None
+
+
+def _unreadable(error: Exception) -> StartFailure:
+    return StartFailure(
+        stage="sync",
+        errno=errno.EPROTO,
+        operand="sync socket",
+        message=f"unreadable word of a child: {error!r}",
+    )
 
 
 def failure_of(stage: str, error: OSError) -> StartFailure:

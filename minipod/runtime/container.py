@@ -11,15 +11,17 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from minipod.linux.cgroup2 import cgroup, memory
-from minipod.runtime import launch, resources
+from minipod.runtime import resources
+from minipod.runtime.child import exit_code
 from minipod.runtime.children import Child, Children, failure_of, now_us
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
+from minipod.runtime.launch import Launched
 from minipod.runtime.logs import LogFile
 from minipod.runtime.poller import Poller, Timer
 from minipod.runtime.pump import Output
@@ -29,7 +31,11 @@ from minipod.runtime.types import (
     ContainerState,
     ContainerStatus,
     ExitRecord,
+    OverlayRootfs,
+    SandboxConfig,
     StartFailure,
+    SubPathMount,
+    TmpfsMount,
 )
 
 START_TIMEOUT = 120.0
@@ -39,10 +45,40 @@ Finished = Callable[[RuntimeServiceError | None], None]
 """Called once a start is over: with the error, or with None when the container runs."""
 
 
+class Launcher(Protocol):
+    """What starts processes: the module launch, or what stands in for it in a rehearsal."""
+
+    def mount_tmpfs(self, mount: TmpfsMount) -> None: ...
+
+    def launch_infra(self, config: SandboxConfig, *, cgroup_fd: int) -> Launched: ...
+
+    def launch_container(
+        self,
+        oci: Mapping[str, Any],
+        rootfs: OverlayRootfs,
+        *,
+        cgroup_fd: int,
+        stdio: tuple[int, int, int] | None,
+        subpaths: Sequence[SubPathMount] = (),
+        infra_pid: int = 0,
+        infra_pidfd: int = -1,
+    ) -> Launched: ...
+
+    def launch_exec(
+        self,
+        process: Mapping[str, Any],
+        container_pidfd: int,
+        *,
+        cgroup_fd: int,
+        stdio: tuple[int, int, int] | None,
+    ) -> Launched: ...
+
+
 class Surroundings(Protocol):
     """What a container needs of its sandbox."""
 
     poller: Poller
+    launcher: Launcher
     children: Children
     cgroup: Path
     log_max_bytes: int
@@ -122,10 +158,7 @@ class Container:
 
     def kill(self) -> None:
         """SIGKILL to every process of the container, those forking right now included."""
-        try:
-            cgroup.kill(self.leaf)
-        except FileNotFoundError:
-            pass
+        kill_leaf(self.leaf)
 
     def when_gone(self, callback: Callable[[], None]) -> None:
         """Call back once the first process is gone and on record; at once when there is none."""
@@ -196,7 +229,7 @@ class Container:
         self._gone(exit=exit_)
 
     def failed(self, failure: StartFailure, at: int) -> None:
-        code = launch.exit_code(failure)
+        code = exit_code(failure)
         exit_ = ExitRecord(code=code, started_at=self._asked_at, finished_at=at)
         warnings = tuple(self.child.warnings) if self.child else ()
         if self.output is not None:
@@ -220,7 +253,7 @@ class Container:
         stdio = None if config.tty else self._pipes(config.stdin)
         leaf_fd = cgroup.directory_fd(self.leaf)
         try:
-            launched = launch.launch_container(
+            launched = self._sandbox.launcher.launch_container(
                 config.oci,
                 config.rootfs,
                 cgroup_fd=leaf_fd,
@@ -298,6 +331,14 @@ class Container:
     def _update(self, **changes: object) -> None:
         self.status = replace(self.status, **changes)  # type: ignore[arg-type]
         self._sandbox.container_changed(self)
+
+
+def kill_leaf(leaf: Path) -> None:
+    """SIGKILL everything in a cgroup; one that is gone has nothing in it."""
+    try:
+        cgroup.kill(leaf)
+    except FileNotFoundError:
+        pass
 
 
 def _too_slow(leaf: Path) -> StartFailure:

@@ -36,16 +36,21 @@ DEFAULTS = (
 )
 """What every container gets on top of its own rules: null, zero, full, random, urandom, tty, console, ptmx, pts."""
 
+NOTHING = DeviceRule(False, ANY_TYPE, ANY_NUMBER, ANY_NUMBER, ANY_ACCESS)
+STANDARD = (NOTHING, *DEFAULTS)
+"""The rules of nearly every container."""
+
 
 def plan(entries: Iterable[Mapping[str, Any]]) -> tuple[DeviceRule, ...]:
     """The rules in order, the defaults last; empty when everything is allowed (a privileged container).
 
-    Raises ValueError for an unknown type or access.
+    Own rules that repeat a default are left out: the same program then does for most containers. Raises
+    ValueError for an unknown type or access.
     """
     rules = [_rule(entry) for entry in entries]
     if rules and rules[-1] == DeviceRule(True, ANY_TYPE, ANY_NUMBER, ANY_NUMBER, ANY_ACCESS):
         return ()
-    return (*rules, *DEFAULTS)
+    return (*(rule for rule in rules if rule not in DEFAULTS), *DEFAULTS)
 
 
 def _rule(entry: Mapping[str, Any]) -> DeviceRule:

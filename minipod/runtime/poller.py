@@ -22,6 +22,14 @@ Handler = Callable[[int], None]
 """Called with the events that happened (READ, WRITE, HANGUP, ERROR)."""
 
 
+_installed: list[object] = []
+"""Handlers that this process has, or has inherited by clone from one that installed them."""
+
+
+def _handle_child_signal(_signum: int, _frame: object) -> None:
+    """Nothing to do: having a handler is what makes the signal write to the wake-up descriptor."""
+
+
 class Timer:
     """A call to come; cancel() is safe at any time."""
 
@@ -69,8 +77,9 @@ class Poller:
         """Call `reap` after children have ended; it must take all there are (waitpid with WNOHANG)."""
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup = read, write
-        # The handler does nothing: installing one is what makes the signal write to the descriptor.
-        signal.signal(signal.SIGCHLD, lambda _signum, _frame: None)
+        if _handle_child_signal not in _installed:
+            signal.signal(signal.SIGCHLD, _handle_child_signal)
+            _installed.append(_handle_child_signal)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
 
         def drain(_events: int) -> None:
@@ -94,6 +103,14 @@ class Poller:
 
     def stop(self) -> None:
         self._stopped = True
+
+    def close(self) -> None:
+        """Give back what the loop itself holds; the watched descriptors are their owners'."""
+        self._epoll.close()
+        if self._wakeup is not None:
+            signal.set_wakeup_fd(-1)
+            for fd in self._wakeup:
+                os.close(fd)
 
     def _call(self, fd: int, handler: Handler, events: int) -> None:
         try:

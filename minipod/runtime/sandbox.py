@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from minipod.linux.cgroup2 import cgroup
-from minipod.runtime import launch
 from minipod.runtime.channel import ContainerChanged, ContainerRemoved, MakeShim, Message, SandboxChanged
 from minipod.runtime.children import Child, Children, failure_of
-from minipod.runtime.container import Container
+from minipod.runtime.container import Container, Launcher, kill_leaf
 from minipod.runtime.errors import (
     NotFoundError,
     RuntimeServiceError,
@@ -25,6 +24,7 @@ from minipod.runtime.errors import (
 from minipod.runtime.poller import Poller
 from minipod.runtime.state import (
     RESERVED_CONTAINER_IDS,
+    ProcessIdentity,
     SandboxRecord,
     StateDirectory,
     check_name,
@@ -48,11 +48,14 @@ class Sandbox:
         message: MakeShim,
         *,
         poller: Poller,
+        launcher: Launcher,
         publish: Callable[[Message], None],
         trouble: Callable[[str], None],
+        on_error: Callable[[Exception], None],
     ) -> None:
         self.poller = poller
-        self.children = Children(poller)
+        self.launcher = launcher
+        self.children = Children(poller, on_error)
         self.cgroup: Path = message.cgroup_root / message.config.cgroup
         self.log_max_bytes = message.log_max_bytes
         self.log_max_files = message.log_max_files
@@ -95,12 +98,12 @@ class Sandbox:
             self._save()
             cgroup.apply(self.cgroup, config.resources)
             for mount in config.mounts:
-                launch.mount_tmpfs(mount)
+                self.launcher.mount_tmpfs(mount)
             leaf = self.cgroup / "infra"
             leaf.mkdir()
             leaf_fd = cgroup.directory_fd(leaf)
             try:
-                launched = launch.launch_infra(config, cgroup_fd=leaf_fd)
+                launched = self.launcher.launch_infra(config, cgroup_fd=leaf_fd)
             finally:
                 os.close(leaf_fd)
         except StartError as error:
@@ -157,7 +160,7 @@ class Sandbox:
 
         self._kill_containers()
         if self._infra is not None:
-            cgroup.kill(self.cgroup / "infra")
+            kill_leaf(self.cgroup / "infra")
         self.children.when_none(all_gone)
 
     def release(self) -> None:
@@ -180,7 +183,11 @@ class Sandbox:
 
     def started(self, at: int) -> None:  # noqa: ARG002
         assert self._infra is not None
-        self._change(state=SandboxState.READY, infra=identify(self._infra.pid))
+        try:
+            infra = identify(self._infra.pid)
+        except OSError:  # it has ended at once: that is told next
+            infra = ProcessIdentity(self._infra.pid, 0)
+        self._change(state=SandboxState.READY, infra=infra)
         made, self._made = self._made, None
         if made is not None:
             made(None)

@@ -79,7 +79,7 @@ class RuntimeService:
         self._data_dir = data_dir
         self._cgroup_root = cgroup_root
         self._log_limits = log_max_bytes, log_max_files
-        self._spawner = SpawnerProcess(python)
+        self._spawner = SpawnerProcess(python, run_dir / "spawner")
         self._handles: dict[str, SandboxHandle] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._callbacks: list[Callable[[str], None]] = []

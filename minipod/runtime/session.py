@@ -11,10 +11,9 @@ import signal
 from typing import Protocol
 
 from minipod.linux.cgroup2 import cgroup
-from minipod.runtime import launch
 from minipod.runtime.channel import Message, StreamsEnded, StreamsOpened
 from minipod.runtime.children import Child, Children, failure_of, now_us
-from minipod.runtime.container import Container
+from minipod.runtime.container import Container, Launcher
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
 from minipod.runtime.poller import Poller
 from minipod.runtime.pump import Tap
@@ -49,7 +48,7 @@ class ExecSession:
         self._child: Child | None = None
         self._tty = False
 
-    def start(self, config: ExecConfig, children: Children) -> None:
+    def start(self, config: ExecConfig, launcher: Launcher, children: Children) -> None:
         """Launch; the request is answered later, also when the launch fails at once."""
         target = self._container.child
         if not self._container.running or target is None:
@@ -62,7 +61,7 @@ class ExecSession:
             far = None if config.tty else self._pipes(config)
             leaf = cgroup.directory_fd(self._container.leaf)
             try:
-                launched = launch.launch_exec(config.process, target.pidfd, cgroup_fd=leaf, stdio=far)
+                launched = launcher.launch_exec(config.process, target.pidfd, cgroup_fd=leaf, stdio=far)
             finally:
                 os.close(leaf)
         except StartError as error:

@@ -8,7 +8,6 @@ disk (state.py). It sleeps unless something happens, and no peer and no containe
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import struct
 import traceback
@@ -41,6 +40,7 @@ from minipod.runtime.channel import (
 )
 from minipod.runtime.children import failure_of
 from minipod.runtime.connection import Connection, Request
+from minipod.runtime.container import Launcher
 from minipod.runtime.errors import ProtocolError, RuntimeServiceError, SandboxError
 from minipod.runtime.poller import Poller
 from minipod.runtime.sandbox import Sandbox
@@ -48,17 +48,23 @@ from minipod.runtime.session import AttachSession, ExecSession
 from minipod.runtime.state import SHIM_LOG, SOCKET
 
 MAX_CONNECTIONS = 16
-SHIM_OOM_SCORE = -998
 _CREDENTIALS = struct.Struct("iII")
 
 
 class Shim:
     """The event loop's owner: connections, and the translation of messages into verbs."""
 
-    def __init__(self, message: MakeShim, first: socket.socket) -> None:
+    def __init__(self, message: MakeShim, first: socket.socket, launcher: Launcher = launch) -> None:
         self.poller = Poller(self._on_error)
         self.connections: set[Connection] = set()
-        self.sandbox = Sandbox(message, poller=self.poller, publish=self.publish, trouble=self.trouble)
+        self.sandbox = Sandbox(
+            message,
+            poller=self.poller,
+            launcher=launcher,
+            publish=self.publish,
+            trouble=self.trouble,
+            on_error=self._on_error,
+        )
         self._directory = message.directory
         self._next_streams = 0
         self._listener = self._listen()
@@ -146,7 +152,7 @@ class Shim:
         session = ExecSession(self._new_streams(), container, connection, request)
         connection.sessions[self._next_streams] = session
         try:
-            session.start(message.config, self.sandbox.children)
+            session.start(message.config, self.sandbox.launcher, self.sandbox.children)
         except RuntimeServiceError:
             connection.session_ended(self._next_streams)
             raise
@@ -223,11 +229,11 @@ def write_log(directory: os.PathLike[str], message: str) -> None:
         pass
 
 
-def main(message: MakeShim, connection_fd: int) -> NoReturn:
-    """The whole life of a process just cloned from the spawner. Never returns."""
+def main(message: MakeShim, connection_fd: int, kept_fd: int = -1) -> NoReturn:
+    """The whole life of a process just cloned from the spawner, of whose descriptors it keeps one. Never returns."""
     code = 1
     try:
-        sock = _detach(connection_fd)
+        sock = _detach(connection_fd, kept_fd)
         try:
             launch.enter_private_mounts()
             shim = Shim(message, sock)
@@ -244,10 +250,16 @@ def main(message: MakeShim, connection_fd: int) -> NoReturn:
         os._exit(code)
 
 
-def _detach(connection_fd: int) -> socket.socket:
-    """Nothing of the spawner and the daemon stays: descriptors, session, signals, working directory."""
-    os.closerange(3, connection_fd)
-    os.closerange(connection_fd + 1, 1 << 30)
+def _detach(connection_fd: int, kept_fd: int) -> socket.socket:
+    """Nothing of the spawner and the daemon stays: descriptors, session, working directory.
+
+    Signals are ignored as the spawner ignores them; a shim ends when it is told to, or by SIGKILL.
+    """
+    first = 3
+    for fd in sorted({connection_fd, max(kept_fd, 3)}):
+        os.closerange(first, fd)
+        first = fd + 1
+    os.closerange(first, 1 << 30)
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
@@ -255,13 +267,6 @@ def _detach(connection_fd: int) -> socket.socket:
     os.setsid()
     os.chdir("/")
     os.umask(0o022)
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.SIG_IGN)
     prctl.set_child_subreaper()
     prctl.set_name("minipod-shim")
-    try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(str(SHIM_OOM_SCORE))
-    except OSError:  # lowering needs CAP_SYS_RESOURCE
-        pass
     return socket.socket(fileno=connection_fd)

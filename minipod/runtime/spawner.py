@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -17,18 +18,23 @@ from typing import NoReturn
 
 from minipod.linux.cgroup2 import cgroup
 from minipod.linux.process import clone3
-from minipod.runtime import readonly_exe, shim
+from minipod.runtime import device_rules, readonly_exe, shim
 from minipod.runtime.channel import TO_SPAWNER, Channel, MakeShim, Received, Refused
 from minipod.runtime.children import failure_of
 from minipod.runtime.errors import ProtocolError, SandboxError
 from minipod.runtime.poller import Poller
+from minipod.runtime.rehearsal import rehearse
 
 CONTROLLERS = frozenset({"cpu", "cpuset", "io", "memory", "pids", "hugetlb"})
 """Controllers that pods get where the host has them."""
 
+OOM_SCORE = -998
+"""As containerd's shims: killed only after everything that can be killed instead."""
+
 
 class Spawner:
     def __init__(self, control: socket.socket) -> None:
+        self._device_program = _load_device_program()
         self._channel = Channel(control, TO_SPAWNER)
         self._poller = Poller(_log_error)
 
@@ -68,7 +74,7 @@ class Spawner:
         try:
             pid, pidfd = clone3(0, cgroup_fd=leaf_fd)
             if pid == 0:
-                shim.main(message, fd)
+                shim.main(message, fd, self._device_program)
             os.close(pidfd)
         finally:
             os.close(leaf_fd)
@@ -120,8 +126,34 @@ def _log_error(error: Exception) -> None:
     sys.stderr.flush()
 
 
-def main(control_fd: int) -> NoReturn:
+def _load_device_program() -> int:
+    """The device rules of nearly every container, loaded once for all shims, which inherit the cache; -1 without."""
+    try:
+        return device_rules.program(device_rules.STANDARD)
+    except OSError:  # a container that needs rules fails by name
+        return -1
+
+
+def _prepare() -> None:
+    """What shims inherit: signals they ignore, and little to fear from the out-of-memory killer."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    try:
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
+    except OSError:  # lowering it needs CAP_SYS_RESOURCE
+        pass
+
+
+def main(control_fd: int, scratch: str) -> NoReturn:
+    """`scratch` is a directory of the spawner's own, which need not exist."""
     # Started with the control socket inheritable, so it survives being executed again.
     readonly_exe.ensure()
-    Spawner(socket.socket(fileno=control_fd)).run()
+    os.set_inheritable(control_fd, False)
+    control = socket.socket(fileno=control_fd)
+    _prepare()
+    try:
+        rehearse(Path(scratch))
+    except Exception as error:  # shims get a little larger without, that is all
+        _log_error(error)
+    Spawner(control).run()
     sys.exit(0)

@@ -25,8 +25,10 @@ KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ")
 class SpawnerProcess:
     """One spawner at a time. A request that a dying spawner took with it shows as end of file to the requester."""
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, scratch: Path) -> None:
+        """`scratch` is a directory for the spawner alone."""
         self._python = python
+        self._scratch = scratch
         self._process: subprocess.Popen[bytes] | None = None
         self._link: Link | None = None
         self._started_at = 0.0
@@ -41,7 +43,7 @@ class SpawnerProcess:
         """Raises OSError when the interpreter cannot be started."""
         near, far = socket.socketpair()
         code = f"import sys; sys.path.insert(0, {str(PACKAGE_PARENT)!r}); "
-        code += f"from minipod.runtime.spawner import main; main({far.fileno()})"
+        code += f"from minipod.runtime.spawner import main; main({far.fileno()}, {str(self._scratch)!r})"
         with far:
             try:
                 # A session of its own: signals to the daemon's group (Ctrl-C) are not for the spawner.

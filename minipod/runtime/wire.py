@@ -36,7 +36,7 @@ Converter = Callable[[Any], Any]
 
 def encode(value: object) -> bytes:
     """Compact JSON of builtins, paths, enums and dataclasses."""
-    return json.dumps(value, default=_plain, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def decode(cls: type[T], data: object) -> T:
@@ -83,6 +83,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"cannot send a {type(value).__name__}")
 
 
+_ENCODER = json.JSONEncoder(default=_plain, separators=(",", ":"), check_circular=False)
 _PLANS: dict[type, dict[str, tuple[Converter, bool]]] = {}
 
 

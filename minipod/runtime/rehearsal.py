@@ -1,0 +1,196 @@
+"""One whole life of a pod, played through by the spawner itself before it serves.
+
+CPython writes into what it runs: the first executions of a function specialise its code, caches fill, and each such
+write copies a page of a clone. Played once before the clones are made, those writes are done for all of them: a shim is
+about a fifth smaller, and faster. The actors are real (Shim, channel, state files, log); only what starts processes is
+an understudy whose children do nothing in no namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from minipod.linux import tree
+from minipod.linux.process import clone3
+from minipod.runtime import device_rules, namespace_plan, sync
+from minipod.runtime.channel import (
+    TO_DAEMON,
+    Attach,
+    Channel,
+    CloseStdin,
+    CloseStreams,
+    CreateContainer,
+    EndShim,
+    Exec,
+    MakeShim,
+    Message,
+    RemoveContainer,
+    SignalContainer,
+    StartContainer,
+    Welcome,
+)
+from minipod.runtime.launch import Launched
+from minipod.runtime.shim import Shim
+from minipod.runtime.types import (
+    ContainerConfig,
+    ExecConfig,
+    OverlayRootfs,
+    SandboxConfig,
+    SubPathMount,
+    TmpfsMount,
+)
+
+_ROUNDS = 3
+_TIME_LIMIT = 5.0
+_OUTPUT = b"a line of output\n" * 40
+
+_OCI: dict[str, Any] = {
+    "process": {"args": ["sh"], "env": ["PATH=/bin"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+    "linux": {
+        "namespaces": [
+            {"type": "network", "path": "/proc/1/ns/net"},
+            {"type": "pid"},
+            {"type": "mount"},
+        ],
+        "resources": {
+            "devices": [
+                {"allow": False, "access": "rwm"},
+                {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"},
+            ],
+        },
+    },
+}
+
+
+def rehearse(scratch: Path) -> None:
+    """Play the play. Raises whatever goes wrong; leaves nothing."""
+    tree.remove_tree(scratch)
+    scratch.mkdir(mode=0o700, parents=True)
+    try:
+        for number in range(_ROUNDS):
+            _Play(scratch / str(number)).run()
+    finally:
+        tree.remove_tree(scratch)
+
+
+class Understudy:
+    """Stands in for minipod.runtime.launch: children that print a little and wait to be killed."""
+
+    def __init__(self) -> None:
+        self.pids: list[int] = []
+
+    def mount_tmpfs(self, mount: TmpfsMount) -> None:
+        pass
+
+    def launch_infra(self, config: SandboxConfig, *, cgroup_fd: int) -> Launched:  # noqa: ARG002
+        return self._child(-1)
+
+    def launch_container(
+        self,
+        oci: Mapping[str, Any],
+        rootfs: OverlayRootfs,  # noqa: ARG002
+        *,
+        cgroup_fd: int,  # noqa: ARG002
+        stdio: tuple[int, int, int] | None,
+        subpaths: Sequence[SubPathMount] = (),  # noqa: ARG002
+        infra_pid: int = 0,
+        infra_pidfd: int = -1,  # noqa: ARG002
+    ) -> Launched:
+        namespace_plan.plan(oci["linux"]["namespaces"], infra_pid)
+        device_rules.plan(oci["linux"]["resources"]["devices"])
+        return self._child(stdio[1] if stdio else -1)
+
+    def launch_exec(
+        self,
+        process: Mapping[str, Any],  # noqa: ARG002
+        container_pidfd: int,  # noqa: ARG002
+        *,
+        cgroup_fd: int,  # noqa: ARG002
+        stdio: tuple[int, int, int] | None,
+    ) -> Launched:
+        return self._child(stdio[1] if stdio else -1)
+
+    def kill_last(self) -> None:
+        """The youngest child is not reaped yet: the number is still its own."""
+        os.kill(self.pids.pop(), signal.SIGKILL)
+
+    def _child(self, output: int) -> Launched:
+        parent_end, child_end = sync.channel()
+        pid, pidfd = clone3(0)
+        if pid == 0:
+            os.close(child_end)
+            if output >= 0:
+                os.write(output, _OUTPUT)
+            while True:
+                signal.pause()
+        os.close(child_end)
+        self.pids.append(pid)
+        return Launched(pid, pidfd, parent_end)
+
+
+class _Play:
+    """A daemon's part, played in the same loop: one message, its answer, the next message."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._understudy = Understudy()
+        near, far = socket.socketpair()
+        config = SandboxConfig(uid="rehearsal", name="", namespace="", hostname="", cgroup="cgroup")
+        (scratch / "cgroup").mkdir(parents=True)
+        self._message = MakeShim(config, scratch, scratch, 1, 1024 * 1024, 2)
+        self._shim = Shim(self._message, far, self._understudy)
+        self._channel = Channel(near, TO_DAEMON)
+        self._script = self._lines()
+
+    def run(self) -> None:
+        poller = self._shim.poller
+        poller.watch(self._channel.fileno(), self._listen)
+        poller.call_later(_TIME_LIMIT, poller.stop)
+        try:
+            self._shim.run()
+        finally:
+            for pid in self._understudy.pids:
+                os.kill(pid, signal.SIGKILL)
+            self._channel.close()
+            poller.close()
+
+    def _listen(self, _events: int) -> None:
+        try:
+            for received in self._channel.receive():
+                for fd in received.fds:
+                    os.close(fd)
+                if isinstance(received.message, Welcome) or received.serial:
+                    for message in next(self._script):
+                        self._channel.send(message, serial=1)
+        except (EOFError, StopIteration):
+            self._shim.poller.forget(self._channel.fileno())
+
+    def _lines(self) -> Iterator[Sequence[Message]]:
+        """What to say next, ending with something that is answered."""
+        container = ContainerConfig(
+            name="main",
+            attempt=0,
+            id="one",
+            oci=_OCI,
+            rootfs=OverlayRootfs(
+                lower=(self._scratch,), upper=self._scratch / "u", work=self._scratch / "w"
+            ),
+            log_path=self._scratch / "log" / "0.log",
+            stdin=True,
+        )
+        yield (CreateContainer(container),)
+        yield (StartContainer("one"),)
+        yield (Attach("one", stdin=True),)
+        exec_config = ExecConfig(process=_OCI["process"], stdin=True)
+        yield CloseStdin(1), CloseStreams(1), Exec("one", exec_config)
+        self._understudy.kill_last()
+        yield (SignalContainer("one", signal.SIGKILL),)
+        self._understudy.pids.pop()
+        yield (RemoveContainer("one"),)
+        self._understudy.kill_last()
+        yield (EndShim(),)
