@@ -6,7 +6,6 @@ A set is an int with one bit per capability, as in /proc/PID/status. Names are t
 from __future__ import annotations
 
 import ctypes
-import errno
 from collections.abc import Iterable
 
 from minipod.linux.libc import failed, function
@@ -127,30 +126,25 @@ def keep_across_setuid() -> None:
     prctl(PR_SET_KEEPCAPS, 1)
 
 
+def last() -> int:
+    """The highest capability number that the running kernel knows; it may be newer than this table."""
+    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        return int(file.read())
+
+
 def bounding() -> int:
     """The caller's bounding set."""
     bits = 0
-    for bit in range(64):
-        try:
-            bits |= prctl(PR_CAPBSET_READ, bit) << bit
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            break
+    for bit in range(last() + 1):
+        bits |= prctl(PR_CAPBSET_READ, bit) << bit
     return bits
 
 
-def limit_bounding(keep: int) -> None:
-    """Drop all but `keep` from the bounding set, also capabilities newer than this table. Needs CAP_SETPCAP."""
-    for bit in range(64):
-        if keep >> bit & 1:
-            continue
-        try:
+def limit_bounding(keep: int, last_bit: int) -> None:
+    """Drop all up to `last_bit` (see `last`) but those in `keep` from the bounding set. Needs CAP_SETPCAP."""
+    for bit in range(last_bit + 1):
+        if not keep >> bit & 1:
             prctl(PR_CAPBSET_DROP, bit)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            return
 
 
 def set_ambient(bits: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import platform
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -18,7 +17,7 @@ AT_SYMLINK_NOFOLLOW = 0x100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

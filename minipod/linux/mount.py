@@ -30,6 +30,7 @@ MS_UNBINDABLE = 1 << 17
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
+MS_STRICTATIME = 1 << 24
 MNT_DETACH = 2
 
 OPEN_TREE_CLONE = 1
@@ -78,11 +79,12 @@ _mount_setattr = system_call(442, _int, _str, _uint, ctypes.POINTER(_MountAttr),
 
 def mount(source: str | None, target: str, fstype: str | None, flags: int, data: str | None = None) -> None:
     """mount(2)."""
-    done = _mount(
-        source and encode(source), encode(target), fstype and encode(fstype), flags, data and encode(data)
-    )
-    if done < 0:
+    if _mount(_optional(source), encode(target), _optional(fstype), flags, _optional(data)) < 0:
         failed("mount", source or "none", target, fstype or "none", hex(flags), data or "")
+
+
+def _optional(text: str | None) -> bytes | None:
+    return encode(text) if text else None
 
 
 def umount2(target: str, flags: int) -> None:

@@ -5,38 +5,74 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from minipod.linux import pty
 from minipod.linux.openat2 import make_directory, open_in
 from minipod.runtime import command, credentials, sync
 from minipod.runtime.child import Stage, step
-from minipod.runtime.credentials import Warn
+from minipod.runtime.credentials import Credentials, Warn
 
 _MAX_PASSWD = 1 << 20
 _NULL_DEVICE = os.makedev(1, 3)
 
 
-def become(process: Mapping[str, Any], env: dict[str, str], warn: Warn) -> NoReturn:
-    """Limits, directory, user, rights, execve: what the OCI process object says. Raises LaunchError."""
-    user = credentials.user_of(process)
+@dataclass(frozen=True, slots=True)
+class ProcessPlan:
+    """An OCI process object, read and checked. `console_size` is (columns, rows)."""
+
+    args: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    terminal: bool
+    console_size: tuple[int, int] | None
+    credentials: Credentials
+
+
+def plan(process: Mapping[str, Any]) -> ProcessPlan:
+    """Raises LaunchError naming what is wrong or not supported in the document."""
+    for name in ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority"):
+        with step(Stage.CONFIG, name, f"process.{name}"):
+            if process.get(name):
+                raise ValueError("not supported by this version of minipod")
+    with step(Stage.CONFIG, "env", "process"):
+        env = command.environment(process.get("env") or ())
+    cwd = process.get("cwd") or "/"
+    with step(Stage.WORKING_DIRECTORY, cwd, f'working directory "{cwd}"'):
+        if not cwd.startswith("/"):
+            raise ValueError("not an absolute path")
+    size = process.get("consoleSize")
+    return ProcessPlan(
+        args=tuple(process.get("args") or ()),
+        env=env,
+        cwd=cwd,
+        terminal=bool(process.get("terminal")),
+        console_size=(size["width"], size["height"]) if size else None,
+        credentials=credentials.plan(process),
+    )
+
+
+def become(process: ProcessPlan, warn: Warn) -> NoReturn:
+    """Limits, directory, user, rights, execve. Raises LaunchError."""
+    wanted, env = process.credentials, process.env
     if "HOME" not in env:
-        env["HOME"] = home_of(user.uid)
-    credentials.set_limits(process.get("rlimits") or (), warn)
-    _give_stdio_to(user.uid)
-    directory = process.get("cwd") or "/"
-    entered = _enter(directory, last_try=False)
-    credentials.take(process, user, warn)
+        env["HOME"] = home_of(wanted.user.uid)
+    credentials.set_limits(wanted.limits, warn)
+    _give_stdio_to(wanted.user.uid)
+    entered = _enter(process.cwd, last_try=False)
+    credentials.take(wanted, warn)
     if not entered:
-        _enter(directory, last_try=True)
-    command.execute(process.get("args") or (), env)
+        _enter(process.cwd, last_try=True)
+    command.execute(process.args, env)
 
 
-def adopt_console(process: Mapping[str, Any], sync_fd: int, master: int, slave: int) -> None:
+def adopt_console(process: ProcessPlan, sync_fd: int, master: int, slave: int) -> None:
     """Make the slave stdin, stdout, stderr and the controlling terminal; the parent gets the master."""
     with step(Stage.CONSOLE, "/dev/console", "set up the terminal"):
-        if size := process.get("consoleSize"):
-            pty.set_window_size(master, width=size["width"], height=size["height"])
+        if process.console_size:
+            width, height = process.console_size
+            pty.set_window_size(master, width=width, height=height)
         sync.send_console(sync_fd, master)
         os.close(master)
         for number in range(3):
@@ -45,22 +81,19 @@ def adopt_console(process: Mapping[str, Any], sync_fd: int, master: int, slave: 
         pty.set_controlling_terminal(0)
 
 
-def make_working_directory(root_fd: int, process: Mapping[str, Any]) -> None:
-    """Make process.cwd below the container's root where an image lacks it, as runc does."""
-    directory = process.get("cwd") or "/"
-    with step(Stage.WORKING_DIRECTORY, directory, f'make working directory "{directory}"'):
-        if not directory.startswith("/"):
-            raise ValueError("not an absolute path")
-        os.close(make_directory(root_fd, directory))
+def make_working_directory(root_fd: int, path: str) -> None:
+    """Make the directory below the container's root where an image lacks it, as runc does."""
+    with step(Stage.WORKING_DIRECTORY, path, f'make working directory "{path}"'):
+        os.close(make_directory(root_fd, path))
 
 
-def _enter(directory: str, *, last_try: bool) -> bool:
+def _enter(path: str, *, last_try: bool) -> bool:
     """Make it the working directory. False when root may not enter it: on a network file system the user still may."""
-    with step(Stage.WORKING_DIRECTORY, directory, f'chdir to "{directory}"'):
+    with step(Stage.WORKING_DIRECTORY, path, f'chdir to "{path}"'):
         root = os.open("/", os.O_PATH | os.O_CLOEXEC)
         try:
             # Never through a magic link: /proc/self/fd/N could be anywhere.
-            fd = open_in(root, directory, os.O_PATH | os.O_DIRECTORY)
+            fd = open_in(root, path, os.O_PATH | os.O_DIRECTORY)
             os.fchdir(fd)
             os.close(fd)
         except PermissionError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import gc
+import importlib
 import os
 import signal
 import traceback
@@ -23,7 +24,10 @@ from minipod.runtime.types import StartFailure
 
 _ALL_SIGNALS = frozenset(signal.valid_signals())
 _FIXED = frozenset((signal.SIGKILL, signal.SIGSTOP))
-_RESETTABLE = tuple(_ALL_SIGNALS - _FIXED)
+_RESETTABLE = tuple(map(int, _ALL_SIGNALS - _FIXED))
+# The C function below the enum conversions of signal.signal, which a fresh child feels.
+_set_handler: Callable[[int, int], object] = importlib.import_module("_signal").signal
+_DEFAULT = int(signal.SIG_DFL)
 _ABOVE_ALL = 64
 """First number to park descriptors at while 0, 1, 2... are filled."""
 
@@ -101,7 +105,7 @@ def restore_signals(mask: set[signal.Signals | int]) -> None:
 def default_dispositions() -> None:
     """Every signal back to its default: Python ignores SIGPIPE, and the shim handles others."""
     for number in _RESETTABLE:
-        signal.signal(number, signal.SIG_DFL)
+        _set_handler(number, _DEFAULT)
 
 
 def unblock_signals() -> None:

@@ -1,24 +1,33 @@
 """Who the process is and what it may: user, groups, capability sets, limits; the OCI process object's words.
 
-The order is the point: the bounding set and limits need rights that the change of user takes away, and the permitted
-set survives that change only when asked to.
+`plan` reads and checks the document, `take` acts. There the order is the point: the bounding set and limits need rights
+that the change of user takes away, and the permitted set survives that change only when asked to.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from minipod.linux import capabilities, prctl, rlimit
+from minipod.linux.rlimit import Limit
 from minipod.runtime.child import Stage, reason, step
 
 Warn = Callable[[str], None]
 
-_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 _NOT_AN_ID = 0xFFFFFFFF
 """(uid_t)-1 means "leave as it is" to the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    umask: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +40,62 @@ class CapabilitySets:
     inheritable: int = 0
     ambient: int = 0
 
-    def limited_to(self, available: int) -> CapabilitySets:
-        return CapabilitySets(*(getattr(self, name) & available for name in _SETS))
 
-    def union(self) -> int:
-        return self.bounding | self.effective | self.permitted | self.inheritable | self.ambient
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a process is to be. `unavailable` are capabilities asked for that this host withholds even from root."""
+
+    user: User
+    sets: CapabilitySets
+    unavailable: tuple[str, ...]
+    last_capability: int
+    no_new_privs: bool
+    limits: tuple[Limit, ...]
+    oom_score_adj: int | None
 
 
-def capability_sets(document: Mapping[str, Any] | None) -> CapabilitySets:
-    """The sets from process.capabilities. Raises ValueError naming an unknown capability."""
-    return CapabilitySets(*(capabilities.to_bits((document or {}).get(name) or ()) for name in _SETS))
+def plan(process: Mapping[str, Any]) -> Credentials:
+    """From an OCI process object. Raises LaunchError naming what is wrong in it."""
+    available, last = _available()
+    with step(Stage.CAPABILITIES, "process.capabilities", "process.capabilities"):
+        sets, asked = capability_sets(process.get("capabilities") or {}, available)
+    return Credentials(
+        user=_user(process.get("user") or {}),
+        sets=sets,
+        unavailable=tuple(capabilities.to_names(asked & ~available)),
+        last_capability=last,
+        no_new_privs=bool(process.get("noNewPrivileges")),
+        limits=tuple(_limits(process.get("rlimits") or ())),
+        oom_score_adj=process.get("oomScoreAdj"),
+    )
+
+
+@functools.cache
+def _available() -> tuple[int, int]:
+    return capabilities.permitted(), capabilities.last()
+
+
+def capability_sets(document: Mapping[str, Any], available: int) -> tuple[CapabilitySets, int]:
+    """(the sets as far as available, the union of all that was asked for). Raises ValueError naming an unknown one."""
+    bits = {name: capabilities.to_bits(document.get(name) or ()) for name in CapabilitySets.__slots__}
+    asked = functools.reduce(int.__or__, bits.values())
+    return CapabilitySets(**{name: value & available for name, value in bits.items()}), asked
+
+
+def _user(entry: Mapping[str, Any]) -> User:
+    uid, gid = entry.get("uid") or 0, entry.get("gid") or 0
+    groups = tuple(entry.get("additionalGids") or ())
+    with step(Stage.USER, f"{uid}:{gid}", f"user {uid}:{gid}"):
+        if not all(0 <= number < _NOT_AN_ID for number in (uid, gid, *groups)):
+            raise ValueError("user and group ids go from 0 to 4294967294")
+    umask = entry.get("umask")
+    return User(uid, gid, groups, 0o022 if umask is None else umask & 0o777)
+
+
+def _limits(entries: Iterable[Mapping[str, Any]]) -> Iterable[Limit]:
+    for entry in entries:
+        with step(Stage.LIMITS, entry["type"], "process.rlimits"):
+            yield rlimit.limit(entry["type"], entry["soft"], entry["hard"])
 
 
 def set_oom_score_adj(value: int, warn: Warn) -> None:
@@ -56,50 +111,25 @@ def set_oom_score_adj(value: int, warn: Warn) -> None:
         warn(f"oom_score_adj could not be set to {value}: {reason(error)} (CAP_SYS_RESOURCE is missing)")
 
 
-def set_limits(limits: Iterable[Mapping[str, Any]], warn: Warn) -> None:
-    """Apply process.rlimits; a hard limit that cannot be raised is left where it is, with a warning."""
-    for entry in limits:
-        name = entry["type"]
-        with step(Stage.LIMITS, name, f"set {name}"):
-            wanted = rlimit.limit(name, entry["soft"], entry["hard"])
+def set_limits(limits: Iterable[Limit], warn: Warn) -> None:
+    """Apply limits; a hard one that cannot be raised is left where it is, with a warning."""
+    for wanted in limits:
+        with step(Stage.LIMITS, wanted.name, f"set {wanted.name}"):
             got = rlimit.set_limit(wanted)
         if got != wanted:
             instead = f"{got.soft}:{got.hard} instead of {wanted.soft}:{wanted.hard}"
-            warn(f"{name} is {instead} (CAP_SYS_RESOURCE is missing)")
+            warn(f"{wanted.name} is {instead} (CAP_SYS_RESOURCE is missing)")
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-    umask: int
-
-
-def user_of(process: Mapping[str, Any]) -> User:
-    """process.user, checked. Raises LaunchError naming it."""
-    entry = process.get("user") or {}
-    uid, gid = entry.get("uid") or 0, entry.get("gid") or 0
-    groups = tuple(entry.get("additionalGids") or ())
-    with step(Stage.USER, f"{uid}:{gid}", f"user {uid}:{gid}"):
-        if not all(0 <= number < _NOT_AN_ID for number in (uid, gid, *groups)):
-            raise ValueError("user and group ids go from 0 to 4294967294")
-    umask = entry.get("umask")
-    return User(uid, gid, groups, 0o022 if umask is None else umask & 0o777)
-
-
-def take(process: Mapping[str, Any], user: User, warn: Warn) -> None:
-    """Become the user with the rights that the OCI process object names; nothing can be regained afterwards."""
-    with step(Stage.CAPABILITIES, "process.capabilities", "process.capabilities"):
-        wanted = capability_sets(process.get("capabilities"))
-    available = capabilities.permitted()
-    sets = wanted.limited_to(available)
-    if missing := capabilities.to_names(wanted.union() & ~available):
-        warn(f"capabilities not available on this host: {', '.join(missing)}")
-    if process.get("noNewPrivileges"):
+def take(wanted: Credentials, warn: Warn) -> None:
+    """Become the user with these rights; nothing can be regained afterwards."""
+    sets, user = wanted.sets, wanted.user
+    if wanted.unavailable:
+        warn(f"capabilities not available on this host: {', '.join(wanted.unavailable)}")
+    if wanted.no_new_privs:
         prctl.set_no_new_privs()
     with step(Stage.CAPABILITIES, "bounding", "limit the bounding set"):
-        capabilities.limit_bounding(sets.bounding)
+        capabilities.limit_bounding(sets.bounding, wanted.last_capability)
         capabilities.keep_across_setuid()
     with step(Stage.USER, f"{user.uid}:{user.gid}", f"user {user.uid}:{user.gid}"):
         os.setgroups(user.groups)

@@ -7,13 +7,13 @@ shim is not dumpable and a child inherits that, so only CAP_SYS_PTRACE could rea
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from minipod.linux import namespaces
 from minipod.linux.keyring import join_new_session_keyring
-from minipod.runtime import become, command, credentials, devices, sync
+from minipod.runtime import credentials, devices, sync
+from minipod.runtime.become import ProcessPlan, adopt_console, become
 from minipod.runtime.child import Stage, step
 
 _JOINED = (
@@ -26,21 +26,19 @@ _JOINED = (
 """The pid namespace was joined by the parent: it holds for children only."""
 
 
-def start_exec(process: Mapping[str, Any], sync_fd: int, container_pidfd: int) -> NoReturn:
+def start_exec(process: ProcessPlan, sync_fd: int, container_pidfd: int) -> NoReturn:
     """The whole way; raises LaunchError where it ends early."""
     warn = partial(sync.send_warning, sync_fd)
-    with step(Stage.CONFIG, "process.env", "process"):
-        env = command.environment(process.get("env") or ())
     os.setsid()
-    if process.get("oomScoreAdj") is not None:
-        credentials.set_oom_score_adj(process["oomScoreAdj"], warn)
+    if process.credentials.oom_score_adj is not None:
+        credentials.set_oom_score_adj(process.credentials.oom_score_adj, warn)
     join_new_session_keyring()
     with step(Stage.NAMESPACES, "container", "join the container's namespaces"):
         namespaces.setns(container_pidfd, _JOINED)
     os.close(container_pidfd)
-    if process.get("terminal"):
+    if process.terminal:
         root = os.open("/", os.O_PATH | os.O_CLOEXEC)
         master, slave = devices.open_console(root, bind=False)
         os.close(root)
-        become.adopt_console(process, sync_fd, master, slave)
-    become.become(process, env, warn)
+        adopt_console(process, sync_fd, master, slave)
+    become(process, warn)

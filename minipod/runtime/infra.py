@@ -51,11 +51,11 @@ def start_infra(
     for name, value in config.sysctls.items():
         with step(Stage.SYSCTL, name, f"sysctl {name}"):
             sysctl.write(name, value, own)
-    program = _open_program(pause)
+    program, last_capability = _open_program(pause), capabilities.last()
     with step(Stage.ROOTFS, "/", "make an empty root"):
         _enter_empty_root()
     with step(Stage.CAPABILITIES, "all", "give up all rights"):
-        _give_up_rights()
+        _give_up_rights(last_capability)
     _wait(program, sync_fd)
 
 
@@ -87,9 +87,9 @@ def _enter_empty_root() -> None:
     os.close(empty)
 
 
-def _give_up_rights() -> None:
+def _give_up_rights(last_capability: int) -> None:
     prctl.set_no_new_privs()
-    capabilities.limit_bounding(0)
+    capabilities.limit_bounding(0, last_capability)
     os.setgroups([])
     os.setresgid(USER, USER, USER)
     os.setresuid(USER, USER, USER)

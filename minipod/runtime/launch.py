@@ -7,6 +7,7 @@ clone3 straight into the target cgroup and returns at once; what the child has t
 from __future__ import annotations
 
 import errno
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,6 @@ from minipod.linux.cgroup2 import cgroup
 from minipod.linux.libc import MACHINE
 from minipod.linux.mount import move_mount, new_mount
 from minipod.linux.namespaces import (
-    CLONE_NEWCGROUP,
     CLONE_NEWIPC,
     CLONE_NEWNET,
     CLONE_NEWNS,
@@ -29,12 +29,11 @@ from minipod.linux.namespaces import (
     unshare,
 )
 from minipod.linux.process import clone3
-from minipod.runtime import child, device_rules, mount_options, namespace_plan, sync
+from minipod.runtime import become, child, device_rules, init, mount_options, sync
 from minipod.runtime.child import LaunchError, Stage, step
 from minipod.runtime.errors import StartError
 from minipod.runtime.exec_init import start_exec
 from minipod.runtime.infra import start_infra
-from minipod.runtime.init import ContainerStart, start_container
 from minipod.runtime.namespace_plan import NamespacePlan
 from minipod.runtime.rootfs import receive_only
 from minipod.runtime.types import (
@@ -128,33 +127,29 @@ def launch_container(
     are the descriptors of stdin, stdout and stderr; None when process.terminal is true: then the child opens a
     terminal of its own devpts and sends the master (ConsoleReady). `rootfs.upper` and `.work` are made when missing.
     Mount sources that equal a SubPathMount's target are taken from there; the target need not exist.
-    Raises StartError when the child cannot even be cloned.
+    Raises StartError when something in the document is wrong or the child cannot be cloned.
     """
-    linux = oci.get("linux") or {}
     try:
-        with step(Stage.CONFIG, "linux.namespaces", "config"):
-            plan = namespace_plan.plan(linux.get("namespaces") or (), infra_pid)
+        plan = init.plan(oci, rootfs, subpaths, infra_pid, _cgroup_mount())
         with step(Stage.DEVICES, "linux.resources.devices", "limit access to devices"):
-            rules = device_rules.plan((linux.get("resources") or {}).get("devices") or ())
-            device_rules.apply(cgroup_fd, rules)
+            resources = (oci.get("linux") or {}).get("resources") or {}
+            device_rules.apply(cgroup_fd, device_rules.plan(resources.get("devices") or ()))
     except LaunchError as error:
         raise StartError(error.failure) from error
-    start = ContainerStart(
-        oci=oci,
-        rootfs=rootfs,
-        subpaths=subpaths,
-        namespaces=plan,
-        cgroup_mount="" if plan.own & CLONE_NEWCGROUP else os.fspath(cgroup.mount_point()),
-    )
 
     def body(sync_fd: int, keep: list[int]) -> None:
-        start_container(start, sync_fd, keep[0] if keep else -1)
+        init.start_container(plan, sync_fd, keep[0] if keep else -1)
 
     keep = (infra_pidfd,) if infra_pidfd >= 0 else ()
     with ExitStack() as stack:
-        pid_namespace = _pid_namespace(plan, infra_pidfd, stack)
+        pid_namespace = _pid_namespace(plan.namespaces, infra_pidfd, stack)
         return _launch(
-            body, flags=plan.new, cgroup_fd=cgroup_fd, stdio=stdio, keep=keep, join_pid=pid_namespace
+            body,
+            flags=plan.namespaces.new,
+            cgroup_fd=cgroup_fd,
+            stdio=stdio,
+            keep=keep,
+            join_pid=pid_namespace,
         )
 
 
@@ -166,9 +161,13 @@ def launch_exec(
     `process` is an OCI process object: usually the container's own with other `args` and `terminal`. `stdio` as for
     launch_container. Raises StartError (errno ESRCH when the container is gone).
     """
+    try:
+        plan = become.plan(process)
+    except LaunchError as error:
+        raise StartError(error.failure) from error
 
     def body(sync_fd: int, keep: list[int]) -> None:
-        start_exec(process, sync_fd, keep[0])
+        start_exec(plan, sync_fd, keep[0])
 
     return _launch(
         body,
@@ -178,6 +177,11 @@ def launch_exec(
         keep=(container_pidfd,),
         join_pid=container_pidfd,
     )
+
+
+@functools.cache
+def _cgroup_mount() -> str:
+    return os.fspath(cgroup.mount_point())
 
 
 def _pid_namespace(plan: NamespacePlan, infra_pidfd: int, stack: ExitStack) -> int:

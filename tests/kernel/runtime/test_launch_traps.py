@@ -321,7 +321,7 @@ def test_a_sysctl_of_the_whole_host_is_refused(pod: Shim) -> None:
 def test_what_is_not_supported_is_refused_not_ignored(pod: Shim) -> None:
     oci = document("/bin/true")
     oci["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ERRNO"}
-    assert pod.fail(oci)["message"] == "linux.seccomp is not supported by this version of minipod"
+    assert pod.fail(oci)["message"] == "linux.seccomp: not supported by this version of minipod"
 
 
 def test_an_exec_into_an_ended_container_says_so(pod: Shim) -> None:
