@@ -54,6 +54,10 @@ class DirectoryTimes:
     mtime_ns: int
 
 
+class NoDirectoryError(InvalidImageError):
+    """A path leads through something that is not there, is hidden, or is no directory."""
+
+
 class LayerDirectory:
     """The directory of a layer in the making; `lower` are the finished layers below, uppermost first. Close it."""
 
@@ -63,6 +67,8 @@ class LayerDirectory:
         self._open = [top]
         self._stale = False
         self.pending: dict[Parts, DirectoryTimes] = {}
+        self._hollow: set[Parts] = set()
+        """Directories made to put whiteouts in: nothing of the layer's own is in them."""
         self._imply(top.fd, (), top.below())
 
     def close(self) -> None:
@@ -84,7 +90,7 @@ class LayerDirectory:
     def enter(self, parts: Parts, *, create: bool) -> OpenDirectory:
         """The directory that `parts` name, open until the next call. With `create` it is made when nobody has it.
 
-        Raises UnsafeLayerError when the way leads out of the image, InvalidImageError when there is no way.
+        Raises UnsafeLayerError when the way leads out of the image, NoDirectoryError when there is no way.
         """
         if self._stale:
             self._drop_to(1)
@@ -95,16 +101,51 @@ class LayerDirectory:
         self._drop_to(common + 1)
         for part in parts[common:]:
             self._open.append(self._child(self._open[-1], part, create=create))
-        return self._open[-1]
+        found = self._open[-1]
+        if create:
+            self.fill(found.path)
+        return found
 
     def forget(self) -> None:
         """A directory or link was replaced: what is held open may no longer be where its name leads."""
         self._stale = True
 
+    def fill(self, path: Parts) -> None:
+        """The directory, and those above it, are not there for whiteouts only."""
+        if self._hollow:
+            self._hollow.difference_update(path[:depth] for depth in range(1, len(path) + 1))
+
+    def is_hollow(self, path: Parts) -> bool:
+        """Of a path that is a directory."""
+        return path in self._hollow
+
+    def make_opaque(self, directory: OpenDirectory) -> None:
+        """Let it hide the same directory of all layers below, and drop what was there to hide parts of it."""
+        directory.make_opaque()
+        self._drop_whiteouts(directory.fd, directory.path)
+        self._stale = True
+
+    def _drop_whiteouts(self, fd: int, path: Parts) -> None:
+        """In a directory that is merged with none below, overlayfs would list them."""
+        for name in map(os.fsencode, os.listdir(fd)):
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if is_whiteout(status):
+                os.unlink(name, dir_fd=fd)
+            elif not stat.S_ISDIR(status.st_mode):
+                continue
+            elif self.is_hollow((*path, name)):
+                remove_tree(name, fd)
+            else:
+                child = os.open(name, _OPEN_DIRECTORY, dir_fd=fd)
+                try:
+                    self._drop_whiteouts(child, (*path, name))
+                finally:
+                    os.close(child)
+
     def _child(self, parent: OpenDirectory, part: bytes, *, create: bool) -> OpenDirectory:
         path = (*parent.path, part)
         status = lstat(part, parent.fd)
-        if status is not None and is_whiteout(status):
+        if status is not None and is_whiteout(status) and create:
             os.unlink(part, dir_fd=parent.fd)
             child = OpenDirectory(part, self._make(parent.fd, path, []), path, parent)
             child.make_opaque()
@@ -112,8 +153,10 @@ class LayerDirectory:
         if status is None:
             below = step(parent.below(), part)
             if not below and not create:
-                raise InvalidImageError(f"no directory {printable(b'/'.join(path))} in the image")
+                raise NoDirectoryError(f"no directory {printable(b'/'.join(path))} in the image")
             if not below or below[0].is_directory:
+                if not create:
+                    self._hollow.add(path)
                 return OpenDirectory(part, self._make(parent.fd, path, below), path, parent, below)
             target = os.readlink(below[0].path) if below[0].is_symlink else None
         elif stat.S_ISDIR(status.st_mode):
@@ -121,7 +164,7 @@ class LayerDirectory:
         else:
             target = os.readlink(part, dir_fd=parent.fd) if stat.S_ISLNK(status.st_mode) else None
         if target is None:
-            raise InvalidImageError(f"its parent {printable(b'/'.join(path))} is no directory")
+            raise NoDirectoryError(f"its parent {printable(b'/'.join(path))} is no directory")
         return self._follow(parent.path, part, target)
 
     def _follow(self, start: Parts, name: bytes, target: bytes) -> OpenDirectory:
@@ -136,6 +179,7 @@ class LayerDirectory:
                 below = step(below, part)
                 if lstat(part, fd) is None:
                     child = self._make(fd, real[:depth], below)
+                    self._hollow.add(real[:depth])
                 else:
                     child = os.open(part, _OPEN_DIRECTORY, dir_fd=fd)
                 os.close(fd)
@@ -208,3 +252,19 @@ def change_owner(fd: int, uid: int, gid: int) -> None:
     status = os.fstat(fd)
     if (status.st_uid, status.st_gid) != (uid, gid):
         os.chown(fd, uid, gid)
+
+
+def remove_tree(name: bytes, dir_fd: int) -> None:
+    """Remove a directory with all below it; layers are not deep (DEPTH_MAX)."""
+    fd = os.open(name, _OPEN_DIRECTORY, dir_fd=dir_fd)
+    try:
+        with os.scandir(fd) as entries:
+            children = [(os.fsencode(e.name), e.is_dir(follow_symlinks=False)) for e in entries]
+        for child, is_directory in children:
+            if is_directory:
+                remove_tree(child, fd)
+            else:
+                os.unlink(child, dir_fd=fd)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=dir_fd)

@@ -16,7 +16,14 @@ from pathlib import Path
 
 from minipod.images.compression import CHUNK
 from minipod.images.errors import ImageError, InvalidImageError, UnsafeLayerError
-from minipod.images.layer_dir import DirectoryTimes, LayerDirectory, change_owner, lstat
+from minipod.images.layer_dir import (
+    DirectoryTimes,
+    LayerDirectory,
+    NoDirectoryError,
+    change_owner,
+    lstat,
+    remove_tree,
+)
 from minipod.images.layer_paths import (
     OPAQUE_MARKER,
     WHITEOUT_META_PREFIX,
@@ -98,35 +105,43 @@ class LayerWriter:
 
     def _whiteout_entry(self, parts: Parts) -> None:
         *parent, base = parts
-        if base == OPAQUE_MARKER:
-            self._opaque(tuple(parent))
-        elif not base.startswith(
-            WHITEOUT_META_PREFIX
-        ):  # others are aufs' own bookkeeping, no part of the image
-            name = base.removeprefix(WHITEOUT_PREFIX)
-            if name in (b"", b".", b".."):
-                raise UnsafeLayerError("a whiteout without a name")
-            self._whiteout((*parent, name))
+        name = base.removeprefix(WHITEOUT_PREFIX)
+        if name in (b"", b".", b".."):
+            raise UnsafeLayerError("a whiteout without a name")
+        try:
+            if base == OPAQUE_MARKER:
+                self._opaque(tuple(parent))
+            elif not base.startswith(
+                WHITEOUT_META_PREFIX
+            ):  # others are aufs' bookkeeping, no part of the image
+                self._whiteout((*parent, name))
+        except NoDirectoryError:
+            pass  # its directory is gone itself: builders list what was in it nevertheless
 
     def _opaque(self, parts: Parts) -> None:
-        directory = self.directory.enter(parts, create=True)
+        directory = self.directory.enter(parts, create=False)
         if directory.path:
-            directory.make_opaque()
+            self.directory.make_opaque(directory)
             return
         for name in names(directory.below()):  # overlayfs does not look for the mark on a layer's root
             self._whiteout((name,))
 
     def _whiteout(self, parts: Parts) -> None:
         """Hide a name of the layers below; what this layer itself has of that name stays."""
-        parent = self.directory.enter(parts[:-1], create=True)
+        parent = self.directory.enter(parts[:-1], create=False)
         base = parts[-1]
         if not step(parent.below(), base):
             return  # a whiteout of nothing would show up in listings
         status = lstat(base, parent.fd)
+        is_directory = status is not None and stat.S_ISDIR(status.st_mode)
+        if is_directory and self.directory.is_hollow((*parent.path, base)):
+            remove_tree(base, parent.fd)
+            self.directory.forget()
+            status = None
         if status is None:
             os.mknod(base, stat.S_IFCHR, 0, dir_fd=parent.fd)
-        elif stat.S_ISDIR(status.st_mode):
-            self.directory.enter((*parts[:-1], base), create=False).make_opaque()
+        elif is_directory:
+            self.directory.make_opaque(self.directory.enter((*parts[:-1], base), create=False))
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -173,6 +188,7 @@ class LayerWriter:
     def _dress_directory(self, fd: int, path: Parts, entry: TarEntry) -> None:
         change_owner(fd, entry.uid, entry.gid)
         self._set_xattrs(fd, entry.xattrs)
+        self.directory.fill(path)
         self.directory.pending[path] = DirectoryTimes(entry.mode, _bounded_time(entry.mtime_ns))
 
     def _make_file(self, entry: TarEntry, parent_fd: int, base: bytes) -> None:
@@ -255,22 +271,6 @@ class LayerWriter:
                 if not self._xattr_unsupported:
                     log.warning("left out xattr %s: the file system has none such", printable(name))
                 self._xattr_unsupported = True
-
-
-def remove_tree(name: bytes, dir_fd: int) -> None:
-    """Remove a directory with all below it; layers are not deep (DEPTH_MAX)."""
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
-    try:
-        with os.scandir(fd) as entries:
-            children = [(os.fsencode(e.name), e.is_dir(follow_symlinks=False)) for e in entries]
-        for child, is_directory in children:
-            if is_directory:
-                remove_tree(child, fd)
-            else:
-                os.unlink(child, dir_fd=fd)
-    finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=dir_fd)
 
 
 def _device(entry: TarEntry) -> int:
