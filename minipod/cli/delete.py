@@ -13,7 +13,7 @@ from minipod.cli import deletion, options
 from minipod.cli.command import Verb
 from minipod.cli.discovery import ApiResource
 from minipod.cli.durations import parse_duration
-from minipod.cli.errors import CommandError, ReportedError, server_error
+from minipod.cli.errors import CommandError, ReportedError, refused, server_error
 from minipod.cli.selection import Target, parse_targets
 from minipod.cli.session import Session, warn
 from minipod.cli.watching import WaitTimeoutError
@@ -187,12 +187,11 @@ def _delete(session: Session, doomed: list[_Doomed], how: _How) -> None:
         try:
             asked.append((one, _ask(session, one, how)))
         except Exception as error:
-            from minipod.api.errors import StatusError
-
-            if not isinstance(error, StatusError):
+            refusal = refused(error)
+            if refusal is None:
                 raise
-            if not (how.ignore_not_found and error.reason == "NotFound"):
-                print(server_error(error), file=sys.stderr)
+            if not (how.ignore_not_found and refusal.reason == "NotFound"):
+                print(server_error(refusal), file=sys.stderr)
                 failed = True
     if how.wait:
         _wait(session, asked, how.timeout)

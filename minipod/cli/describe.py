@@ -11,7 +11,7 @@ import click
 from minipod.cli import options
 from minipod.cli.command import Verb
 from minipod.cli.discovery import ApiResource
-from minipod.cli.errors import CommandError, ReportedError, server_error
+from minipod.cli.errors import CommandError, ReportedError, refused, server_error
 from minipod.cli.selection import Target, parse_targets
 from minipod.cli.session import Session
 
@@ -142,10 +142,9 @@ class _Finder:
         try:
             return [(resource, self._session.api.get(path))]
         except Exception as error:
-            from minipod.api.errors import StatusError
-
-            if not isinstance(error, StatusError):
+            refusal = refused(error)
+            if refusal is None:
                 raise
-            print(server_error(error), file=sys.stderr)
+            print(server_error(refusal), file=sys.stderr)
             self.failed = True
             return []

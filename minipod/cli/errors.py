@@ -7,7 +7,8 @@ ReportedError            every message has been printed already; only the exit c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from minipod.api.errors import StatusError
@@ -35,20 +36,37 @@ class ReportedError(ProcessExitError):
         super().__init__(UNUSABLE)
 
 
+def refused(error: BaseException) -> StatusError | None:
+    """The error as the server's refusal; None when it is something else.
+
+    What was raised has been imported: looking it up spares everybody else the import, which takes longer than a get.
+    """
+    kind = _loaded("minipod.api.errors", "StatusError")
+    return cast("StatusError", error) if kind and isinstance(error, kind) else None
+
+
 def describe(error: BaseException) -> str:
     """The text for standard error, or "" when it is a bug whose traceback is worth more."""
-    from minipod.api.documents import DocumentError
-    from minipod.api.errors import StatusError
-    from minipod.cli.jsonpath import JSONPathError
-    from minipod.client.http import ApiUnreachableError
-
-    if isinstance(error, StatusError):
-        return server_error(error)
-    if isinstance(error, CommandError | ApiUnreachableError | DocumentError | JSONPathError):
+    if (refusal := refused(error)) is not None:
+        return server_error(refusal)
+    told = (
+        _loaded("minipod.client.http", "ApiUnreachableError"),
+        _loaded("minipod.api.documents", "DocumentError"),
+        _loaded("minipod.cli.jsonpath.parser", "JSONPathError"),
+    )
+    if isinstance(error, (CommandError, *filter(None, told))):
         return f"error: {error}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"error: cannot use {error.filename}: {error.strerror}"
+    broken = _loaded("minipod.client.connection", "ProtocolError")
+    if broken and isinstance(error, broken):
+        return f"error: the connection to the daemon broke: {error}"
     return ""
+
+
+def _loaded(module: str, name: str) -> type[BaseException] | None:
+    """A class of a module, if that has been imported."""
+    return getattr(sys.modules.get(module), name, None)
 
 
 def server_error(error: StatusError, *, doing: str = "") -> str:

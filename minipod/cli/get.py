@@ -13,7 +13,7 @@ import click
 from minipod.cli import options
 from minipod.cli.command import Verb
 from minipod.cli.discovery import ApiResource, found_or
-from minipod.cli.errors import CommandError, ReportedError
+from minipod.cli.errors import CommandError, ReportedError, refused, server_error
 from minipod.cli.output.tables import TableOptions, TablePrinter
 from minipod.cli.selection import Target, parse_targets
 from minipod.cli.session import Session
@@ -159,12 +159,10 @@ class _Answers:
                     yield answer
 
     def _report(self, error: Exception) -> bool:
-        from minipod.api.errors import StatusError
-        from minipod.cli.errors import server_error
-
-        if not isinstance(error, StatusError):
+        refusal = refused(error)
+        if refusal is None:
             return False
-        print(server_error(error), file=sys.stderr)
+        print(server_error(refusal), file=sys.stderr)
         self.failed = True
         return True
 

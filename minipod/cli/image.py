@@ -12,7 +12,7 @@ import click
 
 from minipod.cli import options
 from minipod.cli.command import Verb
-from minipod.cli.errors import CommandError, ReportedError, server_error
+from minipod.cli.errors import CommandError, ReportedError, refused, server_error
 from minipod.cli.node_pages import list_images, proxy_path
 from minipod.cli.output.tables import column_writer
 from minipod.cli.session import Session
@@ -126,11 +126,10 @@ def remove(session: Session, names: tuple[str, ...], force: bool) -> None:
         try:
             answer = session.api.delete(path, None, {"name": name, "force": force or None})
         except Exception as error:
-            from minipod.api.errors import StatusError
-
-            if not isinstance(error, StatusError):
+            refusal = refused(error)
+            if refusal is None:
                 raise
-            print(server_error(error), file=sys.stderr)
+            print(server_error(refusal), file=sys.stderr)
             failed = True
             continue
         for gone in answer.get("untagged") or ():

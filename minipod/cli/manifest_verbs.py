@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from minipod.api.documents import Document, DocumentError
 from minipod.cli.discovery import ApiResource
-from minipod.cli.errors import CommandError, ReportedError, server_error
+from minipod.cli.errors import CommandError, ReportedError, refused, server_error
 from minipod.cli.session import Session
 
 if TYPE_CHECKING:
@@ -101,11 +101,10 @@ class Outcomes:
         try:
             outcome = act()
         except Exception as error:
-            from minipod.api.errors import StatusError
-
-            if not isinstance(error, StatusError):
+            refusal = refused(error)
+            if refusal is None:
                 raise
-            report(error, manifest, doing)
+            report(refusal, manifest, doing)
             self._failed = True
             return
         if self._render is None:

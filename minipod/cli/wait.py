@@ -14,7 +14,7 @@ from minipod.cli import jsonpath, options
 from minipod.cli.command import Verb
 from minipod.cli.discovery import ApiResource, found_or
 from minipod.cli.durations import parse_duration
-from minipod.cli.errors import CommandError, ReportedError, server_error
+from minipod.cli.errors import CommandError, ReportedError, refused, server_error
 from minipod.cli.selection import parse_targets
 from minipod.cli.session import Session
 from minipod.cli.watching import FOREVER, WaitTimeoutError, wait_for_object
@@ -201,11 +201,10 @@ def _wait(session: Session, subject: _Subject, awaited: Awaited, deadline: float
         print(f"error: {error}", file=sys.stderr)
         return False
     except Exception as error:
-        from minipod.api.errors import StatusError
-
-        if not isinstance(error, StatusError):
+        refusal = refused(error)
+        if refusal is None:
             raise
-        print(server_error(error), file=sys.stderr)
+        print(server_error(refusal), file=sys.stderr)
         return False
     print(f"{resource.label(subject.name)} condition met", flush=True)
     return True

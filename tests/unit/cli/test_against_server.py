@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -160,6 +161,21 @@ def test_raw_and_small_verbs(cli: Cli) -> None:
     assert "pods" in cli("api-resources", "-o", "name").out.split()
     assert "po " in cli("api-resources").out
     assert "answers at unix://" in cli("cluster-info").out
+
+
+def test_a_get_imports_nothing_heavy(server: ServerThread) -> None:
+    """150 ms of wall time is the promise; each of these would take a good part of it."""
+    script = (
+        "import sys; from minipod.cli.main import run; code = run(sys.argv[1:]);"
+        "print(code, *sorted({'aiohttp', 'asyncio', 'msgspec', 'yaml', 'pyroute2', 'ssl', 'email'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--socket", str(server.socket), "get", "ns", "-o", "wide"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "0"
 
 
 def test_every_request_is_told_when_asked_for(cli: Cli) -> None:
