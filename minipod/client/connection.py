@@ -67,10 +67,13 @@ class Connection:
             self.socket.sendall(head + (body or b""))
             return
         self.socket.sendall(head)
-        for chunk in body:
-            if chunk:
-                self.socket.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-        self.socket.sendall(b"0\r\n\r\n")
+        try:
+            for chunk in body:
+                if chunk:
+                    self.socket.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            self.socket.sendall(b"0\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the server has heard enough: its answer, which says why, may be there all the same
 
     def read_head(self) -> Head:
         """The answer's head; informational answers (100 Continue) are skipped, 101 is not."""

@@ -63,12 +63,14 @@ class BatchWriter:
         self._batches.put(batch)
 
     def _finished(self, batch: list[PendingWrite]) -> None:
-        self._on_batch(batch)
-        if self._gathering:
-            self._send()
-        else:
-            self._busy = False
-            self._idle.set()
+        try:
+            self._on_batch(batch)
+        finally:
+            if self._gathering:
+                self._send()
+            else:
+                self._busy = False
+                self._idle.set()
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:

@@ -85,7 +85,9 @@ class Handler:
         except ConnectionError:
             raise
         except Exception:
-            log.exception("a request failed", extra={"method": request.method, "path": request.raw_path})
+            log.exception(
+                "a request failed", extra={"method": request.method, "path": _logged_path(request)}
+            )
             why = "the request could not be handled, the daemon's log says why"
             return self._failure(request, errors.internal_error(why), warnings)
 
@@ -193,11 +195,16 @@ class Handler:
     def _failure(self, request: web.BaseRequest, error: StatusError, warnings: list[str]) -> web.Response:
         if request.writer.output_size > 0:
             # An answer has begun: it cannot become another one, but it can be seen to be broken.
-            log.warning("an answer broke off: %s", error, extra={"path": request.raw_path})
+            log.warning("an answer broke off: %s", error, extra={"path": _logged_path(request)})
             if request.transport:
                 request.transport.abort()
             raise ConnectionResetError("the answer had begun")
         return responses.failure(error, warnings)
+
+
+def _logged_path(request: web.BaseRequest) -> str:
+    """Without the query: the command of an exec may hold a secret."""
+    return request.raw_path.partition("?")[0]
 
 
 def _openapi_path(api_version: str) -> str:

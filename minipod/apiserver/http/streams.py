@@ -127,11 +127,7 @@ class _Session:
             await asyncio.wait((listening, speaking), return_when=asyncio.FIRST_COMPLETED)
             if speaking.done():
                 await _end(listening)  # or it would take what the closing handshake waits for
-                await _finish(self._socket, final(speaking.result()))
-        except StatusError as error:
-            await _finish(self._socket, error.to_status())
-        except ConnectionError:
-            pass  # the client went while it was being written to
+                await _finish(self._socket, _last_words(speaking, final))
         finally:
             await _end(listening)
             await _end(speaking)
@@ -163,6 +159,18 @@ class _Session:
         except (StatusError, OSError) as error:
             # A process that no longer reads its input is no reason to lose its output.
             log.debug("cannot pass on input: %s", error)
+
+
+def _last_words(speaking: asyncio.Task[ProcessExit], final: Callable[[ProcessExit], Status]) -> Status:
+    try:
+        return final(speaking.result())
+    except StatusError as error:
+        return error.to_status()
+    except ConnectionError as error:  # the client's, then nobody will hear it, or the node's
+        return errors.internal_error(f"the container's streams broke off: {error}").to_status()
+    except Exception:
+        log.exception("a container's streams failed")
+        return errors.internal_error("the container's streams failed, the daemon's log says why").to_status()
 
 
 def _size(data: bytes) -> tuple[int, int] | None:

@@ -20,6 +20,7 @@ from minipod.api.meta_v1 import ObjectMeta, StatusCause
 from minipod.api.scheme import NAMESPACES, PODS, Resource
 from minipod.apiserver.registry import deletion, metadata, namespaces
 from minipod.apiserver.registry.admission import Admission, Attempt, NamespaceLifecycle, Operation
+from minipod.apiserver.registry.emptying import NamespaceEmptier
 from minipod.apiserver.registry.options import DeleteOptions, Selection, WriteOptions
 from minipod.apiserver.registry.pods import bound
 from minipod.apiserver.registry.strategies import STRATEGIES
@@ -55,7 +56,12 @@ class Registry:
         self._store = store
         self._strategies = {strategy.resource.group_resource: strategy for strategy in strategies}
         self._admission = [NamespaceLifecycle(store)] if admission is None else admission
-        self._emptying: set[asyncio.Task[None]] = set()
+        self._emptier = NamespaceEmptier(
+            store,
+            [resource for resource in self.resources if resource.namespaced],
+            lambda resource, name: self.delete_collection(resource, Selection(name)),
+            self._let_namespace_go,
+        )
 
     @property
     def resources(self) -> list[Resource]:
@@ -75,16 +81,11 @@ class Registry:
         for name in namespaces.SYSTEM_NAMESPACES:
             if self._store.get(Key("namespaces", "", name)) is None:
                 await self.create(NAMESPACES, core_v1.Namespace(metadata=ObjectMeta(name=name)))
-        for stored in self._store.list("namespaces"):
-            if namespaces.is_terminating(stored.obj):
-                self._empty_namespace(stored.key.name)
+        self._emptier.start()
 
     async def stop(self) -> None:
         """What is half done goes on at the next start."""
-        tasks = list(self._emptying)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._emptier.stop()
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -206,7 +207,7 @@ class Registry:
         key = _key(resource, namespace, name)
         written = await self._write(key, decide, options.dry_run)
         if not options.dry_run:
-            self._after_deletion(key, removed=written.removed)
+            self._emptier.after_deletion(key, removed=written.removed)
         return written
 
     async def delete_collection(
@@ -260,7 +261,7 @@ class Registry:
         key = _key(resource, namespace, name)
         written = await self._write(key, decide, options.dry_run)
         if written.removed and not options.dry_run:
-            self._after_deletion(key, removed=True)
+            self._emptier.after_deletion(key, removed=True)
         assert written.stored is not None
         return written.stored
 
@@ -287,28 +288,8 @@ class Registry:
                 error.details.causes = [cause]
             raise error
 
-    # -- namespaces on their way out -----------------------------------------------------------------------------
-
-    def _after_deletion(self, key: Key, *, removed: bool) -> None:
-        """A namespace that is to go is emptied; the last object that leaves one takes it along."""
-        if key.resource == "namespaces" and not removed:
-            self._empty_namespace(key.name)
-        elif removed and key.namespace:
-            stored = self._store.get(Key("namespaces", "", key.namespace))
-            if stored and namespaces.is_terminating(stored.obj) and self._is_empty(key.namespace):
-                self._empty_namespace(key.namespace)
-
-    def _empty_namespace(self, name: str) -> None:
-        task = asyncio.create_task(self._finalize(name), name=f"namespace-{name}")
-        self._emptying.add(task)
-        task.add_done_callback(self._emptying.discard)
-
-    async def _finalize(self, name: str) -> None:
-        for resource in self.resources:
-            if resource.namespaced:
-                await self.delete_collection(resource, Selection(name))
-        if not self._is_empty(name):
-            return  # what is left calls again when it goes
+    async def _let_namespace_go(self, name: str) -> None:
+        """Nothing is in it any more."""
 
         def decide(latest: Stored | None) -> Decision:
             if latest is None:
@@ -317,13 +298,6 @@ class Registry:
             return self._replacement(NAMESPACES, new, latest, durable=True)
 
         await self._write(Key("namespaces", "", name), decide, False)
-
-    def _is_empty(self, namespace: str) -> bool:
-        return not any(
-            self._store.list(resource.group_resource, namespace)
-            for resource in self.resources
-            if resource.namespaced
-        )
 
 
 def _key(resource: Resource, namespace: str, name: str) -> Key:

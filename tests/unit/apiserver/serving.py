@@ -68,7 +68,7 @@ class FakeStreams:
 
 
 async def run_command(streams: FakeStreams, command: tuple[str, ...]) -> ProcessExit:
-    """echo WORDS, cat, exit CODE, fail TEXT, flood BYTES."""
+    """echo WORDS, cat, exit CODE, fail TEXT, crash, lose, flood BYTES."""
     match command:
         case ("echo", *words):
             streams.output.put_nowait(("stdout", " ".join(words).encode() + b"\n"))
@@ -80,6 +80,10 @@ async def run_command(streams: FakeStreams, command: tuple[str, ...]) -> Process
             return ProcessExit(int(code))
         case ("fail", text):
             return ProcessExit(127, message=text)
+        case ("crash",):
+            raise RuntimeError("a secret of the inside")
+        case ("lose",):
+            raise ConnectionResetError("the pod's shim is gone")
         case ("flood", size):
             for _ in range(int(size) // 65536):
                 streams.output.put_nowait(("stdout", b"x" * 65536))

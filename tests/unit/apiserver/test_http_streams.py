@@ -162,11 +162,17 @@ class TestExec:
         with open_exec(api, "default", "web", ["refuse"]) as streams:
             assert everything(streams)[2] == StreamExit(1, "container app is not running")
 
-    def test_what_breaks_inside_is_not_shown(self, api: ApiClient) -> None:
-        with open_exec(api, "default", "web", ["break"]) as streams:
+    @pytest.mark.parametrize("command", ["break", "crash"])
+    def test_what_breaks_inside_is_not_shown(self, api: ApiClient, command: str) -> None:
+        with open_exec(api, "default", "web", [command]) as streams:
             end = everything(streams)[2]
         assert end.code == 1
+        assert "Internal error occurred" in end.message
         assert "secret" not in end.message
+
+    def test_a_node_that_is_lost_on_the_way_is_said(self, api: ApiClient) -> None:
+        with open_exec(api, "default", "web", ["lose"]) as streams:
+            assert "the container's streams broke off" in everything(streams)[2].message
 
     def test_hanging_up_ends_it(self, server: ServerThread, api: ApiClient) -> None:
         streams = open_exec(api, "default", "web", ["cat"], stdin=True)
@@ -227,6 +233,11 @@ class TestNodeProxy:
         path = "/api/v1/nodes/here/proxy/images"
         with api.stream("POST", path, body=iter(chunks)) as stream:
             assert b"".join(stream) == b"POST /images {} %d" % (8 << 20)
+
+    def test_a_refusal_is_heard_though_the_body_is_not(self, api: ApiClient) -> None:
+        chunks = [b"x" * (1 << 20)] * 64
+        with pytest.raises(StatusError, match='nodes "there" not found'):
+            api.stream("POST", "/api/v1/nodes/there/proxy/images", body=iter(chunks))
 
     def test_errors_pass_through(self, api: ApiClient) -> None:
         refused(lambda: api.get("/api/v1/nodes/here/proxy/missing"), 404, 'images "missing" not found')
