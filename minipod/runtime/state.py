@@ -94,10 +94,13 @@ class StateDirectory:
 
     def _write(self, name: str, record: object) -> None:
         fresh = os.path.join(self.path, f".{name}")
-        with open(fresh, "wb", buffering=0) as file:
-            data = wire.encode(record)
-            if file.write(data) != len(data):
+        data = wire.encode(record)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            if os.write(fd, data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), fresh)
+        finally:
+            os.close(fd)
         os.rename(fresh, os.path.join(self.path, name))
 
 
