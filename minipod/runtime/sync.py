@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import socket
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,10 @@ from minipod.runtime.types import StartFailure
 MAX_PACKET = 16384
 """Longest packet; a child shortens its texts so that they fit."""
 
-_MAX_TEXT = 4000
+_MAX_TEXT = 1200
+"""Characters of one text; JSON writes some of them as six bytes."""
+
+_FD = struct.Struct("i")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,14 @@ def receive(sync_fd: int) -> Event | None:
     """
     sock = socket.socket(fileno=sync_fd)
     try:
-        data, fds, _flags, _address = socket.recv_fds(sock, MAX_PACKET, 1, socket.MSG_CMSG_CLOEXEC)
+        # Not recv_fds: in Python 3.11 it drops its flags, and the descriptor would reach every later child.
+        room = socket.CMSG_LEN(_FD.size)
+        data, ancillary, _flags, _address = sock.recvmsg(MAX_PACKET, room, socket.MSG_CMSG_CLOEXEC)
     except ConnectionResetError:
         return None
     finally:
         sock.detach()
+    fds = [_FD.unpack(passed)[0] for _level, kind, passed in ancillary if kind == socket.SCM_RIGHTS]
     return _decode(data, fds) if data else None
 
 
