@@ -75,7 +75,7 @@ def bodies(draw: st.DrawFn) -> bytes:
     return json.dumps(pod).encode()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
     path=st.just("api/v1/namespaces/default/pods")

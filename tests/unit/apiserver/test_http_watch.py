@@ -163,3 +163,21 @@ def test_many_watchers_hear_the_same(server: ServerThread) -> None:
     assert json.loads(heard.pop())["type"] == "ADDED"
     for stream in streams:
         stream.close()
+
+
+def test_a_watcher_that_does_not_listen_costs_no_more_than_the_window(
+    server: ServerThread, api: ApiClient
+) -> None:
+    api.create(PODS, manifest())
+    server.store._tables["pods"].window._max_changes = 2
+    with server.client() as deaf:
+        stream = deaf.stream("GET", PODS, query={"watch": True})
+        for number in range(12):
+            annotations = {"big": "x" * 200_000, "number": str(number)}
+            api.patch(f"{PODS}/web", {"metadata": {"annotations": annotations}})
+        assert len(server.store._tables["pods"].window._changes) < 4
+        events = [json.loads(line) for line in stream.lines()]
+        stream.close()
+    assert len(events) < 12
+    assert events[-1]["type"] == "ERROR"
+    assert (events[-1]["object"]["code"], events[-1]["object"]["reason"]) == (410, "Expired")

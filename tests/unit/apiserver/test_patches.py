@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minipod.api.errors import StatusError
@@ -45,6 +45,7 @@ def test_merge_patch_as_rfc_7396_has_it(target: Any, patch: Any, result: Any) ->
     assert target == before
 
 
+@settings(max_examples=40, deadline=None)
 @given(json_objects, json_objects)
 def test_a_merge_patch_applied_twice_is_applied_once(target: Any, patch: Any) -> None:
     once = patches.merge(target, patch)
@@ -122,6 +123,7 @@ def test_operations_that_cannot_be(operations: Any, code: int) -> None:
     assert document == before
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     json_objects,
     st.lists(

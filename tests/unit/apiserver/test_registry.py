@@ -275,3 +275,25 @@ async def test_no_object_that_was_handed_out_ever_changes(registry: Registry) ->
     await registry.delete(PODS, "web", "default")
     await registry.delete(PODS, "web", "default")
     assert codec.encode(handed_out.obj) == before == handed_out.encoded
+
+
+async def test_only_what_a_user_said_waits_for_the_platter(registry: Registry) -> None:
+    """database.py says why; the last batch shows which way it was written."""
+
+    def how() -> str:
+        return registry._store._database._synchronous
+
+    await registry.create(PODS, pod(), "default")
+    assert how() == "FULL"
+    binding = core_v1.Binding(target=core_v1.ObjectReference(kind="Node", name="here"))
+    await registry.bind(binding, "web", "default")
+    assert how() == "NORMAL"
+    await registry.update(PODS, "web", "default", relabel(a="b"))
+    assert how() == "FULL"
+    run = changed(lambda p: setattr(p.status, "phase", "Running"))
+    await registry.update(PODS, "web", "default", run, subresource="status")
+    assert how() == "NORMAL"
+    await registry.delete(PODS, "web", "default")
+    assert how() == "FULL"
+    await registry.create(EVENTS, event("e"), "default")
+    assert how() == "NORMAL"
