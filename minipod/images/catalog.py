@@ -91,12 +91,33 @@ class Catalog:
 def merge(old: Sequence[Record], new: Sequence[Record]) -> list[Record]:
     """Records after new images came: a name belongs to the image that came last.
 
-    An image needs no nameless record once it has a name; one whose name went to another image is gone.
+    An image whose last name went to another one is a leftover; one that has a name needs no nameless record.
     """
     taken = {r.name for r in new if r.name}
-    together = [*(r for r in old if r.name not in taken and r not in new), *new]
-    named = {r.target.digest for r in together if r.name}
-    return [r for r in together if r.name or r.target.digest not in named]
+    kept = [r for r in old if r.name not in taken]
+    lost = [Record("", r.target, leftover=True) for r in old if r.name in taken]
+    return tidy([*new, *kept, *lost])
+
+
+def tidy(records: Sequence[Record]) -> list[Record]:
+    """Each image with its names, or with one nameless record (a leftover one only when there is no other)."""
+    named = {r.target.digest for r in records if r.name}
+    wanted = {r.target.digest for r in records if not r.leftover}
+    found = (
+        r
+        for r in records
+        if r.name or (r.target.digest not in named and not (r.leftover and r.target.digest in wanted))
+    )
+    return list({(r.name, r.target.digest): r for r in found}.values())
+
+
+def same(one: Sequence[Record], other: Sequence[Record]) -> bool:
+    """Whether they say the same, in whatever order."""
+    return _keys(one) == _keys(other)
+
+
+def _keys(records: Sequence[Record]) -> set[tuple[str, str, bool]]:
+    return {(r.name, r.target.digest, r.leftover) for r in records}
 
 
 def _in(repository: str, name: str) -> bool:

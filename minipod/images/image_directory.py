@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from minipod.images import oci
-from minipod.images.catalog import Catalog, Entry, Removal, merge
+from minipod.images.catalog import Catalog, Entry, Removal, merge, same, tidy
 from minipod.images.content import Content, host_platform, read_content
 from minipod.images.errors import ImageError, ImageStoreError
 from minipod.images.layers import LayerDirectory
@@ -90,11 +90,9 @@ class ImageDirectory:
     def remove(self, name: str, in_use: Collection[Path]) -> Removal:
         """See ImageStore.remove."""
         removal = self.catalog.removal(name)
+        kept = [r for r in self.catalog.records if r not in removal.records]
         with storage_errors(f'remove image "{name}"', self.root):
-            records = [r for r in self.catalog.records if r not in removal.records]
-            entries = self._entries(records, {})
-            self.layout.write_index(records)
-            self.catalog = Catalog(records, entries)
+            self._rewrite(tidy([*kept, Record("", removal.records[0].target, leftover=True)]))
         try:
             self._collect(in_use)
         except OSError as error:
@@ -106,7 +104,22 @@ class ImageDirectory:
         with storage_errors("collect garbage", self.root):
             return self._collect(in_use)
 
+    def _rewrite(self, records: Sequence[Record]) -> None:
+        if not same(records, self.catalog.records):
+            entries = self._entries(records, {})
+            self.layout.write_index(records)
+            self.catalog = Catalog(records, entries)
+
     def _collect(self, in_use: Collection[Path]) -> int:
+        """First the leftovers that nobody uses any more, then what no image has."""
+        entries = self.catalog.entries
+        self._rewrite(
+            [
+                r
+                for r in self.catalog.records
+                if not r.leftover or entries[r.target.digest].image.layers[0] in in_use
+            ]
+        )
         contents = [entry.content for entry in self.catalog.entries.values()]
         blobs = {d.digest for content in contents for d in content.blobs}
         chains = {chain for content in contents for chain in oci.chain_ids(content.diff_ids)}

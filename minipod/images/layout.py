@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+_LEFTOVER = "io.minipod.image.leftover"
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of the index: a full image name ("" for an image without one) and what it stands for."""
+    """One line of the index: a full image name ("" for an image without one) and what it stands for.
+
+    A leftover has lost its name to another image, or to a removal while it was in use: it stays for those who still
+    use it.
+    """
 
     name: str
     target: Descriptor
+    leftover: bool = False
 
 
 class BlobWriter(io.RawIOBase):
@@ -131,27 +139,28 @@ class Layout:
     def read_index(self) -> list[Record]:
         """Raises InvalidImageError when index.json is damaged."""
         index = oci.parse_index(self._index.read_bytes(), str(self._index))
-        return [
-            Record((d.annotations or {}).get(oci.IMAGE_NAME, ""), _plain(d)) for d in index.manifests or ()
-        ]
+        return [_record(d) for d in index.manifests or ()]
 
     def write_index(self, records: Sequence[Record]) -> None:
         """Replace index.json in one step. When this returns it is on the disk."""
-        descriptors = [
-            Descriptor(
-                media_type=r.target.media_type,
-                digest=r.target.digest,
-                size=r.target.size,
-                annotations={oci.IMAGE_NAME: r.name, oci.REF_NAME: r.name} if r.name else None,
-            )
-            for r in sorted(records, key=lambda r: (r.name, r.target.digest))
-        ]
+        descriptors = [_described(r) for r in sorted(records, key=lambda r: (r.name, r.target.digest))]
         index = Index(schema_version=2, media_type=oci.INDEX, manifests=descriptors)
         replace_file(self._index, oci.encode(index))
 
 
-def _plain(descriptor: Descriptor) -> Descriptor:
-    return Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size)
+def _record(descriptor: Descriptor) -> Record:
+    annotations = descriptor.annotations or {}
+    return Record(annotations.get(oci.IMAGE_NAME, ""), oci.plain(descriptor), _LEFTOVER in annotations)
+
+
+def _described(record: Record) -> Descriptor:
+    annotations = {oci.IMAGE_NAME: record.name, oci.REF_NAME: record.name} if record.name else {}
+    if record.leftover:
+        annotations[_LEFTOVER] = "true"
+    target = record.target
+    return Descriptor(
+        media_type=target.media_type, digest=target.digest, size=target.size, annotations=annotations or None
+    )
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -177,6 +177,11 @@ def check_digest(digest: str, what: str) -> None:
     raise UnsupportedImageError(f"{what} uses {algorithm[:50]}; only sha256 is supported")
 
 
+def plain(descriptor: Descriptor) -> Descriptor:
+    """What is referred to, without what was said about it."""
+    return Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size)
+
+
 def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from minipod.images import reference
+from minipod.images import oci, reference
 from minipod.images.archive import ArchivedImage, read_archive
 from minipod.images.build import build_image
 from minipod.images.compression import Source
@@ -89,13 +89,14 @@ class ImageStore:
     async def remove(self, name: str, in_use: Collection[Path] = ()) -> Image:
         """Take a name away; an image without names goes with its blobs and unshared layers.
 
-        A digest, an ID or an unambiguous start of an ID takes the whole image. Layers in `in_use` (paths as in
-        Image.layers) stay on disk until a later collect. Returns the image as it was; raises ImageNotFoundError.
+        A digest, an ID or an unambiguous start of an ID takes the whole image. An image whose uppermost layer is
+        `in_use` (paths as in Image.layers) stays, without a name, until a later remove or collect finds it unused.
+        Returns the image as it was; raises ImageNotFoundError.
         """
         return await self._run(lambda: self._directory.remove(name, in_use).image, Abort())
 
     async def collect(self, in_use: Collection[Path] = ()) -> int:
-        """Delete blobs and layers that no image has and nothing in `in_use` needs; returns the bytes freed."""
+        """Delete images that lost their names and are not `in_use`, and files of no image; returns the bytes freed."""
         return await self._run(lambda: self._directory.collect(in_use), Abort())
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -205,7 +206,7 @@ def _renamed(archived: Sequence[ArchivedImage], names: tuple[str, ...]) -> list[
 
 
 def _records(archived: Sequence[ArchivedImage]) -> list[Record]:
-    records = [Record(name, image.target) for image in archived for name in image.names or ("",)]
+    records = [Record(name, oci.plain(image.target)) for image in archived for name in image.names or ("",)]
     seen: set[str] = set()
     for record in records:
         if record.name in seen:
