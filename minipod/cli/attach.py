@@ -18,9 +18,7 @@ PROMPT = "If you don't see a command prompt, try pressing enter."
 
 @click.command("attach", cls=Verb)
 @click.argument("pod", metavar="POD", shell_complete=options.completer("pods"))
-@click.option(
-    "-c", "--container", default="", metavar="NAME", shell_complete=options.completer("containers")
-)
+@options.container()
 @options.flag("-i", "--stdin", help="Pass standard input to the container.")
 @options.flag("-t", "--tty", help="Standard input is a terminal, and so is the container's.")
 @options.flag("-q", "--quiet", help="Print only what the container prints.")

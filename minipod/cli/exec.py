@@ -23,9 +23,7 @@ ENDED = "command terminated with exit code"
 @click.argument(
     "words", nargs=-1, metavar="POD -- COMMAND [ARGS...]", shell_complete=options.completer("pods")
 )
-@click.option(
-    "-c", "--container", default="", metavar="NAME", shell_complete=options.completer("containers")
-)
+@options.container()
 @options.flag("-i", "--stdin", help="Pass standard input to the command.")
 @options.flag("-t", "--tty", help="Give the command a terminal.")
 @options.flag("-q", "--quiet", help="Print only what the command prints.")

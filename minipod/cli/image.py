@@ -21,14 +21,17 @@ from minipod.client.http import Query
 CHUNK = 1 << 20
 
 
-@click.group("image")
-def command() -> None:
+@click.group("image", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
     """Import, build, list and remove the images of this node.
 
     \b
     docker save app | minipod image import -
     minipod image build-rootfs ./rootfs minipod/base
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @command.command("ls", cls=Verb)

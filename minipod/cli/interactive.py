@@ -11,34 +11,24 @@ import select
 import signal
 import sys
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from minipod.cli.terminal import raw_terminal, window_size
 from minipod.client.streaming import RemoteStreams, StreamExit
 
 CHUNK = 1 << 16
+PATIENCE = 1.0
+"""Seconds the input thread gets to let go of a connection that has ended."""
 
 
 def converse(streams: RemoteStreams, *, stdin: bool, tty: bool) -> StreamExit:
     """Copy until the process ends. With `tty`, the terminal on standard input is raw meanwhile."""
     with ExitStack() as stack:
         stack.callback(streams.close)
-        resized, resize = os.pipe()
-        stack.callback(os.close, resized)
-        stack.callback(os.close, resize)
-        if tty:
-            if os.isatty(0):
-                stack.enter_context(raw_terminal(0))
-            previous = signal.signal(signal.SIGWINCH, lambda *_: os.write(resize, b"."))
-            stack.callback(signal.signal, signal.SIGWINCH, previous)
-            os.write(resize, b".")
-        ended, end = os.pipe()
-        thread = threading.Thread(target=_input, args=(streams, resized, ended, stdin), daemon=True)
-        thread.start()
-        # The thread's descriptors are closed only after it has let go of them.
-        stack.callback(os.close, ended)
-        stack.callback(thread.join, 1.0)
-        stack.callback(os.close, end)
+        if tty and os.isatty(0):
+            stack.enter_context(raw_terminal(0))
+        stack.enter_context(_input_to(streams, stdin=stdin, tty=tty))
         sys.stdout.flush()
         while (piece := streams.read()) is not None:
             stream, data = piece
@@ -46,9 +36,44 @@ def converse(streams: RemoteStreams, *, stdin: bool, tty: bool) -> StreamExit:
         return streams.exit()
 
 
+@contextmanager
+def fed(streams: RemoteStreams) -> Iterator[None]:
+    """Only input: while the block runs, standard input goes to the process; what it prints is somebody else's."""
+    with ExitStack() as stack:
+        stack.callback(streams.close)
+        stack.enter_context(_input_to(streams, stdin=True, tty=False))
+        threading.Thread(target=_discard, args=(streams,), daemon=True).start()
+        yield
+
+
+@contextmanager
+def _input_to(streams: RemoteStreams, *, stdin: bool, tty: bool) -> Iterator[None]:
+    """Pass on input and terminal sizes while the block runs."""
+    with ExitStack() as stack:
+        resized, resize = os.pipe()
+        ended, end = os.pipe()
+        thread = threading.Thread(target=_input, args=(streams, resized, ended, stdin), daemon=True)
+        # Left in the opposite order: end the thread, and only then close what it waits for.
+        for fd in (resized, resize, ended):
+            stack.callback(os.close, fd)
+        if tty:
+            previous = signal.signal(signal.SIGWINCH, lambda *_: os.write(resize, b"."))
+            stack.callback(signal.signal, signal.SIGWINCH, previous)
+            os.write(resize, b".")
+        thread.start()
+        stack.callback(thread.join, PATIENCE)
+        stack.callback(os.close, end)
+        yield
+
+
 def _write(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
+
+
+def _discard(streams: RemoteStreams) -> None:
+    while streams.read() is not None:
+        pass
 
 
 def _input(streams: RemoteStreams, resized: int, ended: int, stdin: bool) -> None:

@@ -40,9 +40,7 @@ class Source:
 @click.command("logs", cls=Verb)
 @click.argument("words", nargs=-1, metavar="POD [CONTAINER]", shell_complete=options.completer("pods"))
 @options.flag("-f", "--follow", help="Go on printing what is written.")
-@click.option(
-    "-c", "--container", default="", metavar="NAME", shell_complete=options.completer("containers")
-)
+@options.container()
 @options.flag("-p", "--previous", help="The container before its last restart.")
 @click.option(
     "--tail", type=int, default=None, metavar="N", help="The last N lines; -1: all [all, 10 with -l]."

@@ -6,13 +6,16 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from minipod.cli.command import global_options, normalise, split_at_dash
 from minipod.cli.errors import INTERRUPTED, UNUSABLE, ProcessExitError
 from minipod.cli.session import Session
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 VERBS = {
     "Objects": {
@@ -72,7 +75,21 @@ class Root(click.Group):
             )
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs by the table alone: importing them all would take longer than a shell should wait."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=about)
+            for verbs in VERBS.values()
+            for name, about in verbs.items()
+            if name.startswith(incomplete)
+        ]
+        return found or click.Command.shell_complete(self, ctx, incomplete)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
         # Only the flags before the verb are this command's; the verb reads the rest its own way.
         before, after = split_at_dash(args)
         normal, _ = normalise(self.get_params(ctx), before)

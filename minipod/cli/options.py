@@ -41,7 +41,7 @@ def filename(*, required: bool = False) -> Callable[[F], F]:
 
 
 def output(formats: str) -> Callable[[F], F]:
-    return click.option("-o", "--output", default="", metavar="FORMAT", help=f"One of {formats}.")
+    return click.option("-o", "--output", default="", metavar="FORMAT", help=f"Print as {formats}")
 
 
 def selector() -> Callable[[F], F]:
@@ -69,7 +69,12 @@ def all_namespaces() -> Callable[[F], F]:
 
 def container() -> Callable[[F], F]:
     return click.option(
-        "-c", "--container", default="", metavar="NAME", help="The container; default: the first."
+        "-c",
+        "--container",
+        default="",
+        metavar="NAME",
+        help="The container; default: the pod's first.",
+        shell_complete=completer("containers"),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,17 +11,21 @@ import click
 from minipod.cli import options
 from minipod.cli.command import Verb, after_dash
 from minipod.cli.durations import parse_duration
-from minipod.cli.errors import CommandError, ProcessExitError
+from minipod.cli.errors import CommandError
 from minipod.cli.session import Session
 
 Obj = dict[str, Any]
 
-ENDED = ("Succeeded", "Failed")
-
 
 @click.command("run", cls=Verb)
 @click.argument("words", nargs=-1, metavar="NAME --image=IMAGE [-- COMMAND [ARGS...]]")
-@click.option("--image", required=True, metavar="IMAGE", shell_complete=options.completer("images"))
+@click.option(
+    "--image",
+    required=True,
+    metavar="IMAGE",
+    help="The image to run.",
+    shell_complete=options.completer("images"),
+)
 @click.option("--image-pull-policy", default="", metavar="POLICY", help="Always, IfNotPresent or Never.")
 @click.option("--restart", default="Always", metavar="POLICY", help="Always, OnFailure or Never [Always].")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable; may be repeated.")
@@ -74,7 +77,17 @@ def command(session: Session, /, words: tuple[str, ...], **flags: Any) -> None:
     if not watched:
         _print(created, flags)
         return
-    _follow(session, created, flags)
+    from minipod.cli.run_attached import Following, follow
+
+    how = Following(
+        stdin=flags["stdin"],
+        tty=flags["tty"],
+        quiet=flags["quiet"],
+        remove=flags["remove"],
+        ends=flags["restart"] == "Never",
+        start_timeout=parse_duration(flags["pod_running_timeout"], "--pod-running-timeout"),
+    )
+    follow(session, created, how)
 
 
 def build_pod(name: str, command_line: Sequence[str], flags: dict[str, Any]) -> Obj:
@@ -148,73 +161,3 @@ def _print(pod: Obj, flags: dict[str, Any]) -> None:
     else:
         suffix = {"client": " (dry run)", "server": " (server dry run)"}.get(flags["dry_run"], "")
         print(f"pod/{pod['metadata']['name']} created{suffix}")
-
-
-def _follow(session: Session, pod: Obj, flags: dict[str, Any]) -> None:
-    """Attach, and leave with the container's exit code; with --rm, delete the pod whatever happened."""
-    try:
-        _attach(session, pod, flags)
-    finally:
-        if flags["remove"]:
-            from minipod.cli.deletion import delete_and_wait
-
-            name = pod["metadata"]["name"]
-            delete_and_wait(session, session.discovery.find("pods"), session.current_namespace, name)
-            if not flags["quiet"]:
-                print(f'pod "{name}" deleted')
-
-
-def _attach(session: Session, pod: Obj, flags: dict[str, Any]) -> None:
-    from minipod.cli.attach import attach
-    from minipod.cli.pods import choose_container
-    from minipod.cli.wait import why_not
-    from minipod.cli.watching import WaitTimeoutError, wait_for_object
-
-    pods, name = session.discovery.find("pods"), pod["metadata"]["name"]
-    container = choose_container(pod, "", quiet=True)
-    deadline = time.monotonic() + parse_duration(flags["pod_running_timeout"], "--pod-running-timeout")
-    latest = pod
-
-    def started(obj: Obj | None) -> bool:
-        nonlocal latest
-        if obj is None:
-            raise CommandError(f'pods "{name}" was deleted before it ran')
-        latest = obj
-        return _phase(obj) in ENDED or "running" in _state(obj, container)
-
-    try:
-        wait_for_object(session, pods, session.current_namespace, name, started, deadline=deadline)
-    except WaitTimeoutError:
-        raise CommandError(f"timed out waiting for pod/{name} to run{why_not(latest)}") from None
-    if "running" in _state(latest, container) and (flags["tty"] or flags["stdin"]):
-        attach(session, latest, container, stdin=flags["stdin"], tty=flags["tty"], quiet=flags["quiet"])
-    else:
-        _copy_log(session, name, container)
-    if flags["restart"] == "Never":
-        ended = wait_for_object(
-            session, pods, session.current_namespace, name, lambda o: o is None or _phase(o) in ENDED
-        )
-        code = (_state(ended or {}, container).get("terminated") or {}).get("exitCode", 0)
-        if code:
-            raise ProcessExitError(code)
-
-
-def _phase(pod: Obj) -> str:
-    return str((pod.get("status") or {}).get("phase"))
-
-
-def _state(pod: Obj, container: str) -> Obj:
-    for status in (pod.get("status") or {}).get("containerStatuses") or ():
-        if status["name"] == container:
-            state: Obj = status.get("state") or {}
-            return state
-    return {}
-
-
-def _copy_log(session: Session, name: str, container: str) -> None:
-    """From its first byte to its end: nothing is lost of a command that was quicker than we."""
-    path = session.discovery.find("pods").path(session.current_namespace, name, "log")
-    with session.api.stream("GET", path, query={"container": container, "follow": True}) as stream:
-        for chunk in stream:
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()

@@ -9,6 +9,8 @@ import pytest
 
 from minipod.cli import options
 from minipod.cli.command import OptionalValue, Verb, after_dash, normalise, split_at_dash
+from minipod.cli.main import VERBS, root
+from minipod.cli.main import run as main_run
 from minipod.cli.session import Session
 
 PARAMS: list[click.Parameter] = [
@@ -101,3 +103,23 @@ def test_global_flags_may_follow_the_verb_and_win_over_those_before_it() -> None
     got = run("-n", "there", "--socket=/s", obj=Session(namespace="here", socket="/before"))
     assert (got["namespace"], got["socket"]) == ("there", "/s")
     assert run(obj=Session(namespace="here"))["namespace"] == "here"
+
+
+@pytest.mark.parametrize("name", [name for verbs in VERBS.values() for name in verbs])
+def test_every_verb_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main_run([name, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"Usage: minipod {name}")
+    command = root.get_command(click.Context(root), name)
+    assert command is not None
+    for param in command.params:
+        if isinstance(param, click.Option) and not param.hidden:
+            assert param.help, f"{name} {param.opts} has no help"
+
+
+def test_help_without_a_verb_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main_run(["help"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"  {name} " in told for verbs in VERBS.values() for name in verbs)
+    assert main_run([]) == 0
+    assert capsys.readouterr().out == told
