@@ -35,6 +35,9 @@ SYNC_RETRY_MAXIMUM = 122.0
 REPORT_AFTER = 0.1
 """Seconds after which a sync that still goes on shows how far it is; a quick one writes one status, at its end."""
 
+LAST_WORD_PATIENCE = 5.0
+"""Seconds a deletion waits for the pod's last status to be written."""
+
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
 FINAL_PHASES = ("Succeeded", "Failed")
@@ -305,7 +308,8 @@ class PodWorker:
         await self._stop_all()
         if not self._gone:
             self._report(terminal=True)
-            await self._services.statuses.flush(self.uid)
+            # A disk too full to take the status must not keep the pod that filled it.
+            await self._services.statuses.flush(self.uid, patience=LAST_WORD_PATIENCE)
         await self.sandbox.destroy()
         self._services.statuses.forget(self.uid)
         if not self._gone:

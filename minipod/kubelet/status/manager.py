@@ -16,6 +16,10 @@ from minipod.client.interface import Client
 
 log = logging.getLogger(__name__)
 
+FIRST_RETRY = 0.5
+LONGEST_RETRY = 30.0
+"""Seconds between tries while the API cannot take a status (its disk is full, say)."""
+
 
 class StatusManager:
     """Keeps the last status of every pod on this node and its way to the API."""
@@ -25,6 +29,7 @@ class StatusManager:
         self._written: dict[str, bytes] = {}
         self._wanted: dict[str, tuple[core_v1.Pod, core_v1.PodStatus]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
 
     def set(self, pod: core_v1.Pod, status: core_v1.PodStatus) -> None:
         """Ask for `status` to be written; it replaces one that still waits."""
@@ -35,14 +40,15 @@ class StatusManager:
         if uid not in self._writers:
             self._writers[uid] = asyncio.create_task(self._write(uid), name=f"status-{pod.metadata.name}")
 
-    async def flush(self, uid: str) -> None:
-        """Return when the API holds the last status that was set."""
+    async def flush(self, uid: str, *, patience: float | None = None) -> None:
+        """Return when the API holds the last status that was set, or after `patience` seconds."""
         writer = self._writers.get(uid)
         if writer:
-            await asyncio.shield(writer)
+            await asyncio.wait({writer}, timeout=patience)
 
     async def stop(self) -> None:
-        """Return when everything that was set has been written."""
+        """Write what is still to be written, as long as that works."""
+        self._stopping = True
         await asyncio.gather(*self._writers.values(), return_exceptions=True)
 
     def forget(self, uid: str) -> None:
@@ -51,19 +57,31 @@ class StatusManager:
         self._written.pop(uid, None)
 
     async def _write(self, uid: str) -> None:
+        delay = FIRST_RETRY
         try:
             while uid in self._wanted:
                 pod, status = self._wanted.pop(uid)
-                encoded = codec.encode(status)
-                if self._written.get(uid) == encoded:
-                    continue
-                await self._client.update(PODS, _status_only(pod, status), subresource="status")
-                self._written[uid] = encoded
-        except StatusError as error:
-            if error.code not in (404, 409):  # gone, or a new pod of that name: nobody to tell
-                log.error("cannot write pod status: %s", error, extra={"pod": pod.metadata.name})
+                try:
+                    await self._write_one(pod, status)
+                    delay = FIRST_RETRY
+                except StatusError as error:
+                    if error.code in (404, 409):
+                        return  # gone, or a new pod of that name: nobody to tell
+                    log.error("cannot write pod status: %s", error, extra={"pod": pod.metadata.name})
+                    if self._stopping:
+                        return
+                    self._wanted.setdefault(uid, (pod, status))  # unless there is a newer one by now
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, LONGEST_RETRY)
         finally:
             self._writers.pop(uid, None)
+
+    async def _write_one(self, pod: core_v1.Pod, status: core_v1.PodStatus) -> None:
+        uid = pod.metadata.uid or ""
+        encoded = codec.encode(status)
+        if self._written.get(uid) != encoded:
+            await self._client.update(PODS, _status_only(pod, status), subresource="status")
+            self._written[uid] = encoded
 
 
 def _status_only(pod: core_v1.Pod, status: core_v1.PodStatus) -> core_v1.Pod:

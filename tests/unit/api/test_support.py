@@ -13,7 +13,7 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     (manifest(container(livenessProbe={"exec": {"command": ["x"]}})), "spec.containers[0].livenessProbe"),
     (
         manifest(container(), container("d", lifecycle={"preStop": {"sleep": {"seconds": 1}}})),
-        "spec.containers[1].lifecycle",
+        "spec.containers[1].lifecycle.preStop",
     ),
     (
         manifest(initContainers=[container("i", restartPolicy="Always")]),
