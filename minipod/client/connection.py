@@ -140,7 +140,10 @@ class Connection:
         return taken
 
     def _receive(self) -> bytes:
-        data = self.socket.recv(_CHUNK)
+        try:
+            data = self.socket.recv(_CHUNK)
+        except ConnectionResetError:
+            data = b""
         if not data:
             raise ProtocolError("the server closed the connection")
         return data

@@ -123,11 +123,13 @@ class FakeNode:
         self.requests.append(request)
         if request.previous:
             raise errors.bad_request(f"previous terminated container {request.container} not found")
-        return self._lines(request.follow)
+        return self._lines(request.follow, breaks=request.tail_lines == 13)
 
-    async def _lines(self, follow: bool) -> AsyncIterator[bytes]:
+    async def _lines(self, follow: bool, *, breaks: bool) -> AsyncIterator[bytes]:
         try:
             yield b"one\n"
+            if breaks:
+                raise RuntimeError("a secret of the inside")
             yield b"two\n"
             while follow and (line := await self.lines.get()) is not None:
                 yield line

@@ -78,6 +78,18 @@ class TestLogs:
             next(iter(stream))
         assert server.node.log_closed.wait(10)
 
+    def test_a_stream_that_breaks_is_seen_to_be_broken(
+        self, api: ApiClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Not to have ended: the reader must not believe that it has seen everything."""
+        with api.stream("GET", f"{PODS}/web/log", query={"tailLines": 13}) as stream:
+            lines = stream.lines()
+            assert next(lines) == b"one"
+            with pytest.raises(OSError, match=r"closed the connection|reset"):
+                next(lines)
+        assert "a secret of the inside" in caplog.text
+        assert api.get("/healthz") == "ok"
+
     def test_the_container_must_be_clear(self, api: ApiClient) -> None:
         refused(
             lambda: api.get(f"{PODS}/two/log"),
