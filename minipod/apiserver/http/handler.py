@@ -100,7 +100,9 @@ class Handler:
         self, request: web.BaseRequest, info: RequestInfo, user: User, warnings: list[str]
     ) -> web.StreamResponse:
         resource = scheme.by_path(info.group, info.version, info.plural)
-        if resource is None or (info.namespace and not resource.namespaced):
+        if resource is None or not self._registry.serves(resource):
+            raise errors.no_such_resource()
+        if info.namespace and not resource.namespaced:
             raise errors.no_such_resource()
         call = Call(
             request=request,

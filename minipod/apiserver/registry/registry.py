@@ -73,6 +73,9 @@ class Registry:
         """The newest resourceVersion anyone can see."""
         return self._store.version
 
+    def serves(self, resource: Resource) -> bool:
+        return resource.group_resource in self._strategies
+
     def strategy(self, resource: Resource) -> Strategy:
         return self._strategies[resource.group_resource]
 
