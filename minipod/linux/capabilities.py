@@ -6,6 +6,7 @@ A set is an int with one bit per capability, as in /proc/PID/status. Names are t
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Iterable
 
 from minipod.linux.libc import failed, function
@@ -126,6 +127,7 @@ def keep_across_setuid() -> None:
     prctl(PR_SET_KEEPCAPS, 1)
 
 
+@functools.cache
 def last() -> int:
     """The highest capability number that the running kernel knows; it may be newer than this table."""
     with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:

@@ -6,6 +6,7 @@ os.pidfd_open, signal.pidfd_send_signal and os.waitid(P_PIDFD, ...) are in the s
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 
 from minipod.linux.libc import failed, system_call
@@ -70,6 +71,9 @@ def start_time(pid: int) -> int:
 
     Raises ProcessLookupError or FileNotFoundError when there is none.
     """
-    with open(f"/proc/{pid}/stat", "rb") as file:
+    fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
         # The command name may hold spaces and parentheses.
-        return int(file.read().rpartition(b")")[2].split()[19])
+        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(fd)

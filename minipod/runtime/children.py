@@ -165,11 +165,11 @@ def _unreadable(error: Exception) -> StartFailure:
     )
 
 
-def failure_of(stage: str, error: OSError) -> StartFailure:
+def failure_of(stage: str, error: OSError | ValueError) -> StartFailure:
     """A failure on the parent's side of a start, in the form in which a child's arrives."""
     return StartFailure(
         stage=stage,
-        errno=error.errno or 0,
-        operand=str(error.filename or ""),
+        errno=getattr(error, "errno", None) or 0,
+        operand=str(getattr(error, "filename", None) or ""),
         message=f"cannot {stage}: {error}",
     )

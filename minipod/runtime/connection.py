@@ -54,9 +54,11 @@ class Request:
 class Connection:
     """One daemon. Sessions opened through it end with it."""
 
-    def __init__(self, sock: socket.socket, server: Server, *, trusted: bool) -> None:
-        self.greeted = trusted
-        """Whether the peer has said Hello and hears events."""
+    def __init__(self, sock: socket.socket, server: Server, *, admitted: bool = False) -> None:
+        self.admitted = admitted
+        """Whether the peer may ask for things: it has said Hello, or is the daemon the shim was made for."""
+        self.informed = False
+        """Whether the peer has been told the state, and so hears what changes."""
         self._channel: Channel | None = Channel(sock, TO_SHIM)
         self._server = server
         self._writing = False

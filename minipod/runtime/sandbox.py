@@ -91,11 +91,13 @@ class Sandbox:
     # -- verbs -----------------------------------------------------------------------------------------------------
 
     def make(self, finished: Finished) -> None:
-        """Mounts, limits, infra process; `finished` is called later, also when it fails at once."""
+        """Mounts, limits, infra process; `finished` is called later, also when it fails at once.
+
+        The daemon has put the sandbox on record; if all dies now, its cgroup is how a later daemon finds this process.
+        """
         self._made = finished
         config = self._record.config
         try:
-            self._save()
             cgroup.apply(self.cgroup, config.resources)
             for mount in config.mounts:
                 self.launcher.mount_tmpfs(mount)

@@ -47,6 +47,7 @@ from minipod.runtime.sandbox import Sandbox
 from minipod.runtime.session import AttachSession, ExecSession
 from minipod.runtime.state import SHIM_LOG, SOCKET
 
+NAME = "minipod-shim"
 MAX_CONNECTIONS = 16
 _CREDENTIALS = struct.Struct("iII")
 
@@ -68,7 +69,7 @@ class Shim:
         self._directory = message.directory
         self._next_streams = 0
         self._listener = self._listen()
-        self._first = Connection(first, self, trusted=True)
+        self._first = Connection(first, self, admitted=True)
         self.connections.add(self._first)
 
     def run(self) -> None:
@@ -77,7 +78,7 @@ class Shim:
 
     def publish(self, message: Message) -> None:
         for connection in list(self.connections):
-            if connection.greeted:
+            if connection.informed:
                 connection.send(message)
 
     def trouble(self, message: str) -> None:
@@ -101,7 +102,7 @@ class Shim:
 
     def _dispatch(self, connection: Connection, request: Request, message: Message) -> None:
         sandbox = self.sandbox
-        if not connection.greeted and not isinstance(message, Hello):
+        if not connection.admitted and not isinstance(message, Hello):
             raise ProtocolError(f"{type(message).__name__} before Hello")
         match message:
             case Hello():
@@ -141,10 +142,11 @@ class Shim:
     def _greet(self, connection: Connection, request: Request, message: Hello) -> None:
         if message.version != VERSION:
             raise ProtocolError(f"this shim speaks version {VERSION} of the protocol, not {message.version}")
-        connection.greeted = True
-        self._welcome(request)
+        self._welcome(connection, request)
 
-    def _welcome(self, request: Request) -> None:
+    def _welcome(self, connection: Connection, request: Request) -> None:
+        """Tell all there is, and from now on all that happens."""
+        connection.admitted = connection.informed = True
         request.answer(Welcome(VERSION, self.sandbox.status), (os.pidfd_open(os.getpid()),))
 
     def _exec(self, connection: Connection, request: Request, message: Exec) -> None:
@@ -173,7 +175,7 @@ class Shim:
     def _made(self, error: RuntimeServiceError | None) -> None:
         request = Request(self._first, 0)
         if error is None:
-            self._welcome(request)
+            self._welcome(self._first, request)
         else:
             self._end(request, error)
 
@@ -214,7 +216,7 @@ class Shim:
         if _CREDENTIALS.unpack(raw)[1] != os.geteuid() or len(self.connections) >= MAX_CONNECTIONS:
             sock.close()
             return
-        self.connections.add(Connection(sock, self, trusted=False))
+        self.connections.add(Connection(sock, self))
 
     def _on_error(self, error: Exception) -> None:
         self.trouble("".join(traceback.format_exception(error)))
@@ -268,5 +270,5 @@ def _detach(connection_fd: int, kept_fd: int) -> socket.socket:
     os.chdir("/")
     os.umask(0o022)
     prctl.set_child_subreaper()
-    prctl.set_name("minipod-shim")
+    prctl.set_name(NAME)
     return socket.socket(fileno=connection_fd)

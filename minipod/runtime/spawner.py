@@ -16,9 +16,10 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
+from minipod.linux import capabilities, prctl
 from minipod.linux.cgroup2 import cgroup
 from minipod.linux.process import clone3
-from minipod.runtime import device_rules, readonly_exe, shim
+from minipod.runtime import device_rules, readonly_exe, removal, shim
 from minipod.runtime.channel import TO_SPAWNER, Channel, MakeShim, Received, Refused
 from minipod.runtime.children import failure_of
 from minipod.runtime.errors import ProtocolError, SandboxError
@@ -35,6 +36,7 @@ OOM_SCORE = -998
 class Spawner:
     def __init__(self, control: socket.socket) -> None:
         self._device_program = _load_device_program()
+        self._hierarchy = _Hierarchy()
         self._channel = Channel(control, TO_SPAWNER)
         self._poller = Poller(_log_error)
 
@@ -63,14 +65,14 @@ class Spawner:
         (fd,) = received.fds
         try:
             self._make_shim(message, fd)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _refuse(fd, error)
         finally:
             os.close(fd)
 
     def _make_shim(self, message: MakeShim, fd: int) -> None:
-        leaf = _make_cgroup(message.cgroup_root, message.config.cgroup)
-        leaf_fd = cgroup.directory_fd(leaf)
+        leaf = self._hierarchy.make_pod(str(message.cgroup_root), message.config.cgroup)
+        leaf_fd = os.open(leaf, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             pid, pidfd = clone3(0, cgroup_fd=leaf_fd)
             if pid == 0:
@@ -80,25 +82,52 @@ class Spawner:
             os.close(leaf_fd)
 
 
-def _make_cgroup(root: Path, name: str) -> Path:
-    """The pod's cgroup with its leaf "shim", controllers handed down as far as there are any; the leaf."""
-    parts = Path(name).parts
-    if not parts or ".." in parts or Path(name).is_absolute():
-        raise OSError(f"not a cgroup name: {name!r}")
-    group = root
-    for part in parts:
-        _hand_down(group)
-        group = group / part
-        group.mkdir(exist_ok=True)
-    _hand_down(group)
-    leaf = group / "shim"
-    leaf.mkdir(exist_ok=True)
-    return leaf
+class _Hierarchy:
+    """Makes the cgroups of pods, with every controller there is handed down to them."""
+
+    def __init__(self) -> None:
+        self._ready: dict[str, int] = {}
+        """Groups above pods that hand down everything, by path; the inode tells one made anew."""
+
+    def make_pod(self, root: str, name: str) -> str:
+        """The pod's cgroup, fresh, with its leaf "shim"; returns the leaf. Raises OSError, ValueError."""
+        *above, pod = name.split("/")
+        if any(part in ("", ".", "..") for part in (*above, pod)):
+            raise ValueError(f"not a cgroup name: {name!r}")
+        group = root
+        for part in above:
+            self._hand_down(group)
+            group = f"{group}/{part}"
+            _make(group)
+        self._hand_down(group)
+        group = f"{group}/{pod}"
+        if not _make(group):
+            # Nothing is on record for it, so whatever is in it is a leftover.
+            removal.remove_cgroup(Path(group))
+            _make(group)
+        _enable_controllers(group)
+        _make(f"{group}/shim")
+        return f"{group}/shim"
+
+    def _hand_down(self, group: str) -> None:
+        inode = os.stat(group).st_ino
+        if self._ready.get(group) != inode:
+            _enable_controllers(group)
+            self._ready[group] = inode
 
 
-def _hand_down(group: Path) -> None:
-    """Let the group's children use every controller there is."""
-    cgroup.enable_controllers(group, CONTROLLERS & cgroup.controllers(group))
+def _make(group: str) -> bool:
+    """Whether it was not there before."""
+    try:
+        os.mkdir(group)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _enable_controllers(group: str) -> None:
+    path = Path(group)
+    cgroup.enable_controllers(path, CONTROLLERS & cgroup.controllers(path))
 
 
 def _reap() -> None:
@@ -110,7 +139,7 @@ def _reap() -> None:
         pass
 
 
-def _refuse(fd: int, error: OSError) -> None:
+def _refuse(fd: int, error: OSError | ValueError) -> None:
     failure = failure_of("start shim", error)
     channel = Channel(socket.socket(fileno=os.dup(fd)), ())
     try:
@@ -135,7 +164,9 @@ def _load_device_program() -> int:
 
 
 def _prepare() -> None:
-    """What shims inherit: signals they ignore, and little to fear from the out-of-memory killer."""
+    """What shims inherit: signals they ignore, little to fear from the out-of-memory killer, and some warm caches."""
+    prctl.set_name(shim.NAME)
+    capabilities.last()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     try:
