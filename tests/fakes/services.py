@@ -67,18 +67,21 @@ class FakeImages:
 
 
 class RecordingClient:
-    """Keeps what was written. `statuses` are the pods' statuses in order."""
+    """Keeps what was written. `fail` is raised by the next update, a `broken` one fails for ever."""
 
     def __init__(self) -> None:
         self.statuses: list[core_v1.PodStatus] = []
         self.deleted: list[str] = []
         self.fail: StatusError | None = None
+        self.broken = False
 
     async def update(self, resource: Any, obj: Any, *, subresource: str = "") -> Any:
         await asyncio.sleep(0)
         if self.fail is not None:
             error, self.fail = self.fail, None
             raise error
+        if self.broken:
+            raise StatusError(500, "InternalError", "disk full")
         self.statuses.append(codec.copy(obj.status))
         return obj
 

@@ -130,7 +130,8 @@ async def test_nothing_is_written_while_nothing_changes(stage: Stage) -> None:
 async def test_a_network_that_fails_takes_the_sandbox_with_it_and_is_tried_again(stage: Stage) -> None:
     stage.network.fail = NetworkError("no address of 10.0.0.0/24 is free")
     stage.begin(pod())
-    await stage.until(lambda: "remove_sandbox" in stage.runtime.calls)
+    await stage.until(lambda: "FailedCreatePodSandBox" in stage.events.reasons)
+    assert "remove_sandbox" in stage.runtime.calls
     assert "start main" not in stage.runtime.calls
     assert ("FailedCreatePodSandBox", "Failed to create pod sandbox: no address of 10.0.0.0/24 is free") in (
         stage.events.said
@@ -260,6 +261,18 @@ async def test_a_status_write_that_fails_does_not_end_the_worker(stage: Stage) -
     stage.runtime.end(UID, "main", 1)
     await stage.until(lambda: stage.phase == "Running")
     assert stage.client.statuses[-1].containerStatuses[0].restartCount == 1
+
+
+async def test_a_deletion_does_not_wait_for_a_status_that_cannot_be_written(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minipod.kubelet.pod_worker.LAST_WORD_PATIENCE", 0.05)
+    stage.begin(pod())
+    await stage.until(lambda: stage.phase == "Running")
+    stage.client.broken = True
+    stage.change(deletionTimestamp="2026-01-01T00:00:00Z", deletionGracePeriodSeconds=1)
+    await asyncio.wait_for(stage.done.wait(), 5)
+    assert stage.client.deleted == ["web"]
 
 
 async def test_shutting_down_ends_the_processes_and_starts_none(stage: Stage) -> None:
