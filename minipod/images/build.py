@@ -14,7 +14,6 @@ from minipod.images.compression import CHUNK, Compression, DecompressingReader, 
 from minipod.images.errors import InvalidImageError
 from minipod.images.layer_paths import split_name
 from minipod.images.oci import Descriptor, Manifest, Platform
-from minipod.images.pack import pack_directory
 from minipod.images.tar import TarReader
 from minipod.images.workshop import Workshop
 
@@ -37,6 +36,8 @@ def build_image(workshop: Workshop, source: Source | Path, config: Mapping[str, 
     """
     blobs = workshop.blobs
     if isinstance(source, Path):
+        from minipod.images.pack import pack_directory  # tarfile costs memory that a daemon rarely needs
+
         with blobs.writer() as writer:
             pack_directory(source, cast(BinaryIO, writer))
         blob = writer.descriptor

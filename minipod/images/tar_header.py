@@ -16,6 +16,7 @@ from minipod.images.errors import InvalidImageError, UnsupportedImageError
 BLOCK = 512
 
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
+_USUAL = re.compile(rb"[0-7]+[\0 ]")
 _OCTAL = re.compile(rb"[0-7]*")
 _DECIMAL = re.compile(rb"[0-9]{1,20}")
 _PAX_TIME = re.compile(rb"(-?)([0-9]{1,18})(?:\.([0-9]*))?")
@@ -113,6 +114,8 @@ def decode(header: bytes, extended: Extended) -> TarEntry:
 
 def number(raw: bytes, what: str) -> int:
     """A numeric field: octal digits, or base 256 when its top bit is set (GNU's way for large numbers)."""
+    if _USUAL.fullmatch(raw):
+        return int(raw[:-1], 8)
     if raw[0] & 0x80:
         top = 1 << (8 * len(raw) - 1)
         value = int.from_bytes(raw, "big") - top

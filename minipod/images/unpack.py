@@ -23,9 +23,6 @@ class UnpackedLayer:
     """Digest of the plain tar."""
     size: int
     """Bytes of its files."""
-    ended: bool
-    """Whether the tar had its end marker: one without may have been cut between two entries."""
-    entries: int
 
 
 def unpack_layer(
@@ -57,9 +54,7 @@ def unpack_layer(
         _drain(stream, plain, writer.limits, checkpoint)
         if diff_id and plain.digest != diff_id:
             raise InvalidImageError(f"its content has the digest {plain.digest}, expected {diff_id}")
-        return UnpackedLayer(
-            diff_id=plain.digest, size=writer.size, ended=reader.marked_end, entries=writer.entries
-        )
+        return UnpackedLayer(diff_id=plain.digest, size=writer.size)
 
 
 def _drain(
