@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 from minipod.linux import pty
 from minipod.linux.openat2 import make_directory, open_in
 from minipod.runtime import command, credentials, sync
-from minipod.runtime.child import Stage, step
+from minipod.runtime.child import LaunchError, Stage, step
 from minipod.runtime.credentials import Credentials, Warn
 
 _MAX_PASSWD = 1 << 20
@@ -53,8 +54,11 @@ def plan(process: Mapping[str, Any]) -> ProcessPlan:
     )
 
 
-def become(process: ProcessPlan, warn: Warn) -> NoReturn:
-    """Limits, directory, user, rights, execve. Raises LaunchError."""
+def become(process: ProcessPlan, warn: Warn, *, held_by: int = -1) -> NoReturn:
+    """Limits, directory, user, rights, execve. Raises LaunchError.
+
+    With `held_by`, a sync socket, the parent's word is waited for in between: all is ready then, and nothing has run.
+    """
     wanted, env = process.credentials, process.env
     if "HOME" not in env:
         env["HOME"] = home_of(wanted.user.uid)
@@ -64,6 +68,8 @@ def become(process: ProcessPlan, warn: Warn) -> NoReturn:
     credentials.take(wanted, warn)
     if not entered:
         _enter(process.cwd, last_try=True)
+    if held_by >= 0 and not sync.wait_until_told(held_by):
+        raise LaunchError(Stage.EXEC, errno.ECANCELED, "", "the start was called off")
     command.execute(process.args, env)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from minipod.linux import namespaces, netdevice
 from minipod.linux.keyring import join_new_session_keyring
-from minipod.runtime import become, credentials, devices, mounts, namespace_plan, subpath, sync, sysctl
+from minipod.runtime import become, credentials, devices, mounts, subpath, sync, sysctl
 from minipod.runtime import rootfs as root
 from minipod.runtime.become import ProcessPlan
 from minipod.runtime.child import Stage, step
@@ -47,14 +47,13 @@ def plan(
     oci: Mapping[str, Any],
     rootfs: OverlayRootfs,
     subpaths: Sequence[SubPathMount],
-    infra_pid: int,
+    joined: NamespacePlan,
     cgroup_mount: str,
 ) -> ContainerPlan:
     """Raises LaunchError naming what is wrong or not supported in the document."""
     _refuse_unsupported(oci)
     linux = oci.get("linux") or {}
     with step(Stage.CONFIG, "config", "config"):
-        joined = namespace_plan.plan(linux.get("namespaces") or (), infra_pid)
         own_cgroup = bool(joined.own & namespaces.CLONE_NEWCGROUP)
         planned = mounts.plan(oci.get("mounts") or (), own_cgroup=own_cgroup, cgroup_mount=cgroup_mount)
         # With the host's own /dev in place (a privileged pod's hostPath) nothing may be made in it.
@@ -88,7 +87,7 @@ def _refuse_unsupported(oci: Mapping[str, Any]) -> None:
                 raise ValueError("not supported by this version of minipod")
 
 
-def start_container(plan: ContainerPlan, sync_fd: int, infra_pidfd: int) -> NoReturn:
+def start_container(plan: ContainerPlan, sync_fd: int, infra_pidfd: int, *, hold: bool) -> NoReturn:
     """The whole way; raises LaunchError where it ends early."""
     warn = partial(sync.send_warning, sync_fd)
     os.setsid()
@@ -98,7 +97,7 @@ def start_container(plan: ContainerPlan, sync_fd: int, infra_pidfd: int) -> NoRe
     master, slave = _build_root(plan)
     if slave >= 0:
         become.adopt_console(plan.process, sync_fd, master, slave)
-    become.become(plan.process, warn)
+    become.become(plan.process, warn, held_by=sync_fd if hold else -1)
 
 
 def _join_namespaces(plan: NamespacePlan, infra_pidfd: int) -> None:

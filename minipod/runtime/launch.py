@@ -29,7 +29,7 @@ from minipod.linux.namespaces import (
     unshare,
 )
 from minipod.linux.process import clone3
-from minipod.runtime import become, child, device_rules, init, mount_options, sync
+from minipod.runtime import become, child, device_rules, init, mount_options, namespace_plan, sync
 from minipod.runtime.child import LaunchError, Stage, step
 from minipod.runtime.errors import StartError
 from minipod.runtime.exec_init import start_exec
@@ -118,6 +118,7 @@ def launch_container(
     subpaths: Sequence[SubPathMount] = (),
     infra_pid: int = 0,
     infra_pidfd: int = -1,
+    hold: bool = False,
 ) -> Launched:
     """Start a container from its OCI runtime-spec document.
 
@@ -127,25 +128,32 @@ def launch_container(
     are the descriptors of stdin, stdout and stderr; None when process.terminal is true: then the child opens a
     terminal of its own devpts and sends the master (ConsoleReady). `rootfs.upper` and `.work` are made when missing.
     Mount sources that equal a SubPathMount's target are taken from there; the target need not exist.
-    Raises StartError when something in the document is wrong or the child cannot be cloned.
+    With `hold` the child gets all ready and waits for sync.proceed before the execve (the OCI runtimes' create and
+    start), so that it costs no time then. Raises StartError when the namespaces or device rules of the document are
+    wrong or the child cannot be cloned; all else comes from the child.
     """
+    linux = oci.get("linux") or {}
     try:
-        plan = init.plan(oci, rootfs, subpaths, infra_pid, _cgroup_mount())
+        with step(Stage.CONFIG, "linux.namespaces", "config"):
+            joined = namespace_plan.plan(linux.get("namespaces") or (), infra_pid)
         with step(Stage.DEVICES, "linux.resources.devices", "limit access to devices"):
-            resources = (oci.get("linux") or {}).get("resources") or {}
+            resources = linux.get("resources") or {}
             device_rules.apply(cgroup_fd, device_rules.plan(resources.get("devices") or ()))
     except LaunchError as error:
         raise StartError(error.failure) from error
+    cgroup_mount = _cgroup_mount()
 
     def body(sync_fd: int, keep: list[int]) -> None:
-        init.start_container(plan, sync_fd, keep[0] if keep else -1)
+        # Planned here and not before the clone: whatever a shim runs once stays in its memory for good.
+        plan = init.plan(oci, rootfs, subpaths, joined, cgroup_mount)
+        init.start_container(plan, sync_fd, keep[0] if keep else -1, hold=hold)
 
     keep = (infra_pidfd,) if infra_pidfd >= 0 else ()
     with ExitStack() as stack:
-        pid_namespace = _pid_namespace(plan.namespaces, infra_pidfd, stack)
+        pid_namespace = _pid_namespace(joined, infra_pidfd, stack)
         return _launch(
             body,
-            flags=plan.namespaces.new,
+            flags=joined.new,
             cgroup_fd=cgroup_fd,
             stdio=stdio,
             keep=keep,
@@ -161,13 +169,9 @@ def launch_exec(
     `process` is an OCI process object: usually the container's own with other `args` and `terminal`. `stdio` as for
     launch_container. Raises StartError (errno ESRCH when the container is gone).
     """
-    try:
-        plan = become.plan(process)
-    except LaunchError as error:
-        raise StartError(error.failure) from error
 
     def body(sync_fd: int, keep: list[int]) -> None:
-        start_exec(plan, sync_fd, keep[0])
+        start_exec(become.plan(process), sync_fd, keep[0])
 
     return _launch(
         body,

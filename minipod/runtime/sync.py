@@ -1,7 +1,8 @@
 """What a child says to its parent between clone and execve, over one seqpacket socket.
 
 Each packet is one JSON object: a warning, the console (its master side rides along as SCM_RIGHTS) or the failure that
-ended the start. End of file without a failure means that execve succeeded: the child's end is close-on-exec.
+ended the start. End of file without a failure means that execve succeeded: the child's end is close-on-exec. The other
+way there is one word, for a child that was told to wait.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _MAX_TEXT = 1200
 """Characters of one text; JSON writes some of them as six bytes."""
 
 _FD = struct.Struct("i")
+_GO = b"go"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,22 @@ def _send(sync_fd: int, message: dict[str, str | int], fds: Sequence[int] = ()) 
         socket.send_fds(sock, [json.dumps(message).encode()], fds)
     finally:
         sock.detach()
+
+
+def proceed(sync_fd: int) -> None:
+    """Parent: let a child that was launched with `hold` become its command. One that has failed is past caring."""
+    sock = socket.socket(fileno=sync_fd)
+    try:
+        sock.send(_GO, socket.MSG_NOSIGNAL)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    finally:
+        sock.detach()
+
+
+def wait_until_told(sync_fd: int) -> bool:
+    """Child: block until the parent says to go on; False when it has gone instead."""
+    return os.read(sync_fd, len(_GO)) == _GO
 
 
 def close(fd: int) -> None:

@@ -44,6 +44,7 @@ class Server:
     def __init__(self, group: str) -> None:
         self.group = cgroup.create(cgroup.mount_point(), group)
         self.children: dict[str, Child] = {}
+        self.held: tuple[str, Launched, dict[str, int], tuple[int, int, int] | None]
         launch.enter_private_mounts()
 
     # -- verbs ---------------------------------------------------------------------------------------------------
@@ -69,6 +70,7 @@ class Server:
         directory: str,
         subpaths: list[dict[str, str]],
         infra: str,
+        hold: bool = False,
     ) -> Answer:
         rootfs = OverlayRootfs(
             lower=tuple(map(Path, lower)), upper=Path(directory, "upper"), work=Path(directory, "work")
@@ -87,7 +89,17 @@ class Server:
             stdio=far,
             infra_pid=pod.pid if pod else 0,
             infra_pidfd=pod.pidfd if pod else -1,
+            hold=hold,
         )
+        if hold:
+            self.held = (name, launched, near, far)
+            return {"pid": launched.pid}
+        return self._launched(name, launched, near, far)
+
+    def proceed(self) -> Answer:
+        """Let the container that was started with hold go on."""
+        name, launched, near, far = self.held
+        sync.proceed(launched.sync_fd)
         return self._launched(name, launched, near, far)
 
     def exec(self, name: str, container: str, process: dict[str, Any]) -> Answer:

@@ -177,8 +177,12 @@ class Shim:
         lower: list[Path] | None = None,
         subpaths: list[dict[str, str]] | None = None,
         infra: str = "",
+        hold: bool = False,
     ) -> dict[str, Any]:
-        """Start a container; the answer has pid, warnings and failure (None or the failure's fields and code)."""
+        """Start a container, or with hold only get it ready.
+
+        The answer has pid, warnings and failure (None, or the failure's fields and code).
+        """
         self._count += 1
         name = name or f"c{self._count}"
         layers = [str(path) for path in lower or [self.root]]
@@ -191,6 +195,7 @@ class Shim:
             directory=directory,
             subpaths=subpaths or [],
             infra=infra,
+            hold=hold,
         )
         return {"name": name, **answer}
 

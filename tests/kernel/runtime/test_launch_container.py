@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.wait import wait_until
 from tests.kernel.runtime.launching import MASKED, Shim, bind, document, namespace, shim
 
 
@@ -284,6 +285,30 @@ def test_a_signal_that_ends_it_shows_in_the_code(pod: Shim) -> None:
     started = pod.start(document("/bin/sleep", "1000"))
     pod.kill(started["name"], signal.SIGKILL)
     assert pod.ask("finish", name=started["name"])["code"] == 137
+
+
+def test_a_held_container_is_ready_but_has_not_run(pod: Shim, workdir: Path) -> None:
+    (workdir / "volume").mkdir()
+    oci = document("/bin/sh", "-c", "echo ran > /data/mark; cat /data/late")
+    oci["mounts"].append(bind(workdir / "volume", "/data"))
+    held = pod.start(oci, name="held", hold=True)
+    root = Path(f"/proc/{held['pid']}/root")
+    wait_until(lambda: (root / "data").is_mount())
+    assert not (workdir / "volume" / "mark").exists()
+    (workdir / "volume" / "late").write_text("in time\n")
+    assert pod.ask("proceed")["failure"] is None
+    assert pod.ask("finish", name="held")["stdout"] == "in time\n"
+    assert (workdir / "volume" / "mark").exists()
+
+
+def test_a_held_container_tells_of_a_missing_command_when_it_is_let_go(pod: Shim) -> None:
+    pod.start(document("/bin/nope"), hold=True)
+    assert pod.ask("proceed")["failure"]["message"] == "exec /bin/nope: no such file or directory"
+
+
+def test_letting_go_of_a_held_container_that_has_failed_does_no_harm(pod: Shim) -> None:
+    pod.start(document("/bin/true", cwd="/etc/passwd"), hold=True)
+    assert pod.ask("proceed")["failure"]["stage"] == "cwd"
 
 
 def test_sysctls_of_its_own_namespaces_are_set(pod: Shim) -> None:
