@@ -13,6 +13,9 @@ from minipod.cli.exec import leave_with, usable_tty
 from minipod.cli.pods import Obj, choose_container, get_pod, pod_name
 from minipod.cli.session import Session
 
+END_OF_TRANSMISSION = b"\x04"
+"""Ctrl-D: what ends the input of a process on a terminal (termios(3), VEOF)."""
+
 PROMPT = "If you don't see a command prompt, try pressing enter."
 
 
@@ -61,7 +64,8 @@ def attach(
         stderr=not spec.get("tty"),
         tty=bool(spec.get("tty")),
     )
-    leave_with(converse(streams, stdin=stdin, tty=tty), quiet=quiet)
+    end = END_OF_TRANSMISSION if spec.get("tty") else b""
+    leave_with(converse(streams, stdin=stdin, tty=tty, end=end), quiet=quiet)
 
 
 def _container_spec(pod: Obj, name: str) -> Obj:

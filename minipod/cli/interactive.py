@@ -22,13 +22,16 @@ PATIENCE = 1.0
 """Seconds the input thread gets to let go of a connection that has ended."""
 
 
-def converse(streams: RemoteStreams, *, stdin: bool, tty: bool) -> StreamExit:
-    """Copy until the process ends. With `tty`, the terminal on standard input is raw meanwhile."""
+def converse(streams: RemoteStreams, *, stdin: bool, tty: bool, end: bytes = b"") -> StreamExit:
+    """Copy until the process ends. With `tty`, the terminal on standard input is raw meanwhile.
+
+    `end` is sent when standard input ends: a process on a terminal does not notice that nobody writes any more.
+    """
     with ExitStack() as stack:
         stack.callback(streams.close)
         if tty and os.isatty(0):
             stack.enter_context(raw_terminal(0))
-        stack.enter_context(_input_to(streams, stdin=stdin, tty=tty))
+        stack.enter_context(_input_to(streams, stdin=stdin, tty=tty, end=end))
         sys.stdout.flush()
         while (piece := streams.read()) is not None:
             stream, data = piece
@@ -41,18 +44,18 @@ def fed(streams: RemoteStreams) -> Iterator[None]:
     """Only input: while the block runs, standard input goes to the process; what it prints is somebody else's."""
     with ExitStack() as stack:
         stack.callback(streams.close)
-        stack.enter_context(_input_to(streams, stdin=True, tty=False))
+        stack.enter_context(_input_to(streams, stdin=True, tty=False, end=b""))
         threading.Thread(target=_discard, args=(streams,), daemon=True).start()
         yield
 
 
 @contextmanager
-def _input_to(streams: RemoteStreams, *, stdin: bool, tty: bool) -> Iterator[None]:
+def _input_to(streams: RemoteStreams, *, stdin: bool, tty: bool, end: bytes) -> Iterator[None]:
     """Pass on input and terminal sizes while the block runs."""
     with ExitStack() as stack:
         resized, resize = os.pipe()
-        ended, end = os.pipe()
-        thread = threading.Thread(target=_input, args=(streams, resized, ended, stdin), daemon=True)
+        ended, leave = os.pipe()
+        thread = threading.Thread(target=_input, args=(streams, resized, ended, stdin, end), daemon=True)
         # Left in the opposite order: end the thread, and only then close what it waits for.
         for fd in (resized, resize, ended):
             stack.callback(os.close, fd)
@@ -62,7 +65,7 @@ def _input_to(streams: RemoteStreams, *, stdin: bool, tty: bool) -> Iterator[Non
             os.write(resize, b".")
         thread.start()
         stack.callback(thread.join, PATIENCE)
-        stack.callback(os.close, end)
+        stack.callback(os.close, leave)
         yield
 
 
@@ -76,7 +79,7 @@ def _discard(streams: RemoteStreams) -> None:
         pass
 
 
-def _input(streams: RemoteStreams, resized: int, ended: int, stdin: bool) -> None:
+def _input(streams: RemoteStreams, resized: int, ended: int, stdin: bool, end: bytes) -> None:
     poll = select.poll()
     poll.register(resized, select.POLLIN)
     poll.register(ended, select.POLLIN | select.POLLHUP)
@@ -97,6 +100,8 @@ def _input(streams: RemoteStreams, resized: int, ended: int, stdin: bool) -> Non
                     streams.write_stdin(data)
                 else:
                     poll.unregister(0)
+                    if end:
+                        streams.write_stdin(end)
                     streams.close_stdin()
     except OSError:
         # The connection is gone; the thread that reads from it reports how.

@@ -12,6 +12,7 @@ from minipod.cli import options
 from minipod.cli.command import Verb, after_dash
 from minipod.cli.durations import parse_duration
 from minipod.cli.errors import CommandError
+from minipod.cli.exec import usable_tty
 from minipod.cli.session import Session
 
 Obj = dict[str, Any]
@@ -65,6 +66,7 @@ def command(session: Session, /, words: tuple[str, ...], **flags: Any) -> None:
         raise CommandError("--rm should only be used for attached containers: add -i, -t or --attach")
     if watched and flags["dry_run"] != "none":
         raise CommandError("--dry-run and -i, -t or --attach exclude each other")
+    flags["tty"] = usable_tty(flags["tty"], stdin=flags["stdin"])
     pod = build_pod(words[0], after_dash() or (), flags)
     if session.namespace:
         pod["metadata"]["namespace"] = session.namespace

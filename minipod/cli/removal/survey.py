@@ -13,6 +13,8 @@ from pathlib import Path
 
 from minipod.config import Config
 from minipod.linux.cgroup2 import cgroup
+from minipod.linux.rtnetlink import RouteSocket
+from minipod.network.veth import veth_name
 
 POD_LOG = re.compile(r"[^_]+_[^_]+_(?P<uid>[0-9a-f-]{36})")
 
@@ -48,7 +50,7 @@ def look(config: Config, uids: frozenset[str] | None = None) -> Survey:
     return Survey(
         cgroup=group,
         processes=tuple(_processes(group)) if group else (),
-        links=tuple(_links(config.bridge)),
+        links=tuple(_links(config, uids)),
         nft_table=_has_table(config.nft_table),
         directories=tuple(p for p in (config.data_dir, config.run_dir) if p.exists()),
         logs=tuple(_logs(config.log_dir, uids)),
@@ -106,12 +108,19 @@ def _name(pid: int) -> str:
     return f" {command[:60]}" if command else ""
 
 
-def _links(bridge: str) -> list[str]:
-    """The bridge and what is plugged into it."""
-    directory = Path("/sys/class/net") / bridge
-    if not (directory / "bridge").is_dir():
-        return []
-    return [bridge, *sorted(os.listdir(directory / "brif"))]
+def _links(config: Config, uids: frozenset[str]) -> list[str]:
+    """The bridge, if it is ours by what is written on it, what is plugged into it, and our pods' cables.
+
+    Asked of the kernel, not of /sys: that may show another network namespace than the one we are in.
+    """
+    with RouteSocket() as route:
+        links = route.links()
+    owner = f"minipod {config.run_dir / 'network'}"
+    bridges = [k for k in links if k.name == config.bridge and k.alias and owner.startswith(k.alias)]
+    masters = {bridge.index for bridge in bridges}
+    cables = {veth_name(config.bridge, uid) for uid in uids}
+    plugged = sorted(k.name for k in links if (k.master and k.master in masters) or k.name in cables)
+    return [*(bridge.name for bridge in bridges), *plugged]
 
 
 def _has_table(name: str) -> bool:

@@ -121,6 +121,38 @@ def test_the_command_proves_what_it_did(config: Config, pod_process: subprocess.
     assert again.returncode == 0
 
 
+def test_only_our_own_bridge_is_taken_away(config: Config, tmp_path: Path) -> None:
+    """In a network namespace of its own: a bridge with our name on it, one without, and cables plugged into both."""
+    flags = f"--data-dir {config.data_dir} --run-dir {config.run_dir} --log-dir {config.log_dir}"
+    flags += f" --nft-table {config.nft_table} --cgroup-parent {config.cgroup_parent} --pod-cidr {config.pod_cidr}"
+    python = f"{sys.executable} -m minipod"
+    script = f"""
+        set -e
+        ip link add {config.bridge} type bridge
+        ip link set {config.bridge} alias 'minipod {config.run_dir}/network'
+        ip link add cable0 type veth peer name cable1
+        ip link set cable0 master {config.bridge}
+        ip link add other0 type bridge
+        nft add table inet {config.nft_table}
+        {python} purge --yes --bridge other0 {flags}
+        ip link show other0
+        {python} purge --yes --bridge {config.bridge} {flags}
+        ip -brief link
+    """
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "other0 exists and was not made by minipod" in done.stderr
+    assert f"removed network interface {config.bridge}" in done.stdout
+    assert "removed network interface cable0" in done.stdout
+    assert "removed nftables table" in done.stdout
+    assert "removed network interface other0" not in done.stdout
+    left = done.stdout.partition("nothing is left")[2].partition("nothing is left")[2]
+    assert "other0" in left
+    assert config.bridge not in left
+
+
 def test_a_daemon_that_only_holds_the_lock_is_ended_first(config: Config) -> None:
     config.run_dir.mkdir()
     lock = config.run_dir / "lock"
