@@ -54,19 +54,25 @@ def channel() -> tuple[int, int]:
 def receive(sync_fd: int) -> Event | None:
     """The next event, or None at end of file. Raises BlockingIOError while there is none yet.
 
-    A reset or a torn packet cannot happen on a seqpacket socket of one writer; an unknown kind is a failure.
+    A torn packet cannot happen on a seqpacket socket of one writer; an unknown kind is a failure.
     """
     sock = socket.socket(fileno=sync_fd)
     try:
-        # Not recv_fds: in Python 3.11 it drops its flags, and the descriptor would reach every later child.
-        room = socket.CMSG_LEN(_FD.size)
-        data, ancillary, _flags, _address = sock.recvmsg(MAX_PACKET, room, socket.MSG_CMSG_CLOEXEC)
-    except ConnectionResetError:
-        return None
+        try:
+            data, fds = _read(sock)
+        except ConnectionResetError:
+            # The child went before it had read the word to go on. That is told first, and once; then what it said.
+            data, fds = _read(sock)
     finally:
         sock.detach()
-    fds = [_FD.unpack(passed)[0] for _level, kind, passed in ancillary if kind == socket.SCM_RIGHTS]
     return _decode(data, fds) if data else None
+
+
+def _read(sock: socket.socket) -> tuple[bytes, list[int]]:
+    # Not recv_fds: in Python 3.11 it drops its flags, and the descriptor would reach every later child.
+    room = socket.CMSG_LEN(_FD.size)
+    data, ancillary, _flags, _address = sock.recvmsg(MAX_PACKET, room, socket.MSG_CMSG_CLOEXEC)
+    return data, [_FD.unpack(passed)[0] for _level, kind, passed in ancillary if kind == socket.SCM_RIGHTS]
 
 
 def _decode(data: bytes, fds: list[int]) -> Event:

@@ -70,3 +70,29 @@ def test_an_unknown_kind_is_a_failure_not_a_crash(ends: tuple[int, int]) -> None
 
 def test_both_ends_close_on_exec(ends: tuple[int, int]) -> None:
     assert not any(map(os.get_inheritable, ends))
+
+
+def test_a_word_to_go_on_that_comes_too_late_does_not_hide_the_failure(ends: tuple[int, int]) -> None:
+    """A socket closed with unread data resets the other end, ahead of what was sent before."""
+    parent, child = ends
+    failure = StartFailure(stage="cwd", errno=2, operand="/x", message="x")
+    sync.send_failure(child, failure)
+    sync.proceed(parent)
+    sync.close(child)
+    assert sync.receive(parent) == failure
+    assert sync.receive(parent) is None
+
+
+def test_going_on_reaches_a_child_and_a_parent_that_is_gone_does_not(ends: tuple[int, int]) -> None:
+    parent, child = ends
+    sync.proceed(parent)
+    assert sync.wait_until_told(child)
+    sync.close(parent)
+    assert not sync.wait_until_told(child)
+
+
+def test_a_child_that_is_gone_does_not_mind_being_told(ends: tuple[int, int]) -> None:
+    parent, child = ends
+    sync.close(child)
+    sync.proceed(parent)
+    assert sync.receive(parent) is None
