@@ -49,6 +49,11 @@ class Child:
         self._started = False
         poller.watch(self._sync, self._on_sync)
 
+    def proceed(self) -> None:
+        """Let a child that was told to wait go on to its execve."""
+        if self._sync >= 0:
+            sync.proceed(self._sync)
+
     def reaped(self, status: int) -> None:
         """Called by the reaper with waitpid's status."""
         at = now_us()

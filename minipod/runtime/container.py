@@ -1,9 +1,10 @@
-"""One attempt at one container, inside its shim: created, then running, then exited, each step on record first.
+"""One attempt at one container, inside its shim. Each step is on record before it is told.
 
-    created --start--> starting --execve--> running --exit--> exited
-                          └──────────── failure ───────────────┘
+    created --start--> running --exit--> exited
+       └───────────── failure ─────────────┘
 
-A shim has a running container's first process as its child; the container's cgroup leaf holds all the others.
+Creating launches a process that gets everything ready and waits; starting lets it become the container's command. A
+shim has a container's first process as its child; the container's cgroup leaf holds all the others.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Launcher(Protocol):
         subpaths: Sequence[SubPathMount] = (),
         infra_pid: int = 0,
         infra_pidfd: int = -1,
+        hold: bool = False,
     ) -> Launched: ...
 
     def launch_exec(
@@ -97,6 +99,7 @@ class Container:
     """Verbs raise WrongStateError when they do not apply to the state; see the module's diagram."""
 
     def __init__(self, config: ContainerConfig, sandbox: Surroundings) -> None:
+        """Launches. What goes wrong with that is told when the container is to start."""
         self.leaf = sandbox.cgroup / config.id
         self.rootfs = config.rootfs
         self.stdin = -1
@@ -106,12 +109,10 @@ class Container:
         self.tty = config.tty
         self.child: Child | None = None
         self.output: Output | None = None
-        self._config: ContainerConfig | None = config
         self._sandbox = sandbox
-        self._asked_at = 0
-        self._timer: Timer | None = None
-        self._timed_out = False
-        self._finished: Finished | None = None
+        self._start: _Start | None = None
+        self._failure: StartFailure | None = None
+        """Why the process that was to become the container ended before it was asked to."""
         self._when_gone: list[Callable[[], None]] = []
         self.status = ContainerStatus(
             id=config.id,
@@ -122,6 +123,12 @@ class Container:
             log_path=config.log_path,
             labels=config.labels,
         )
+        try:
+            self._launch(config)
+        except StartError as error:
+            self.failed(error.failure, now_us())
+        except OSError as error:
+            self.failed(failure_of("create container", error), now_us())
 
     @property
     def record(self) -> ContainerRecord:
@@ -134,23 +141,20 @@ class Container:
     # -- verbs -----------------------------------------------------------------------------------------------------
 
     def start(self, finished: Finished) -> None:
-        """Launch; `finished` is called later, also when the launch fails at once."""
-        if self.status.state is not ContainerState.CREATED or self._finished is not None:
+        """Let it run; `finished` is called later, or at once when it has failed already."""
+        if self.status.state is not ContainerState.CREATED or self._start is not None:
             raise WrongStateError(f"container {self.status.name}: cannot start, it is {self.status.state}")
-        config, self._config = self._config, None  # it can be large, and a shim should be small
-        assert config is not None
-        self._finished = finished
-        self._asked_at = now_us()
-        try:
-            self._launch(config)
-        except StartError as error:
-            self.failed(error.failure, now_us())
-        except OSError as error:
-            self.failed(failure_of("start container", error), now_us())
+        self._start = _Start(
+            now_us(), finished, self._sandbox.poller.call_later(START_TIMEOUT, self._time_out)
+        )
+        if self.child is None:
+            self.failed(self._failure or _called_off(self.leaf), now_us())
+        else:
+            self.child.proceed()
 
     def signal(self, signum: int) -> None:
-        """To the first process; nothing when it has ended."""
-        if self.child is not None:
+        """To the first process; nothing when it does not run."""
+        if self.running and self.child is not None:
             try:
                 signal.pidfd_send_signal(self.child.pidfd, signum)
             except ProcessLookupError:
@@ -200,7 +204,7 @@ class Container:
 
     def started(self, at: int) -> None:
         assert self.child is not None
-        if self._timed_out:
+        if self._start is None or self._start.timed_out:
             return  # killed before its execve
         if self.child.console >= 0:
             self._take_console(self.child)
@@ -213,12 +217,13 @@ class Container:
         self._finish(None)
 
     def ended(self, code: int, signum: int, at: int) -> None:
+        if not self.running:
+            slow = self._start is not None and self._start.timed_out
+            self.failed(_too_slow(self.leaf) if slow else _called_off(self.leaf), at)
+            return
         self.kill()  # with a shared or the host's pid namespace, the rest of the container does not end by itself
         if self.output is not None:
             self.output.drain()
-        if self._timed_out:
-            self.failed(_too_slow(self.leaf), at)
-            return
         exit_ = ExitRecord(
             code=code,
             signal=signum,
@@ -226,15 +231,18 @@ class Container:
             finished_at=at,
             oom_killed=code != 0 and self._oom_killed(),
         )
-        self._gone(exit=exit_)
+        self._gone(state=ContainerState.EXITED, exit=exit_)
 
     def failed(self, failure: StartFailure, at: int) -> None:
-        code = exit_code(failure)
-        exit_ = ExitRecord(code=code, started_at=self._asked_at, finished_at=at)
-        warnings = tuple(self.child.warnings) if self.child else ()
         if self.output is not None:
             self.output.close()
-        self._gone(exit=exit_, failure=failure, warnings=warnings)
+        if self._start is None:
+            self._failure = failure
+            self._gone()
+            return
+        warnings = tuple(self.child.warnings) if self.child else ()
+        exit_ = ExitRecord(code=exit_code(failure), started_at=self._start.asked_at, finished_at=at)
+        self._gone(state=ContainerState.EXITED, exit=exit_, failure=failure, warnings=warnings)
         self._finish(StartError(failure))
 
     # -- parts -----------------------------------------------------------------------------------------------------
@@ -261,12 +269,12 @@ class Container:
                 subpaths=config.subpaths,
                 infra_pid=infra.pid,
                 infra_pidfd=infra.pidfd,
+                hold=True,
             )
         finally:
             for fd in (leaf_fd, *(stdio or ())):
                 os.close(fd)
         self.child = self._sandbox.children.add(launched, self)
-        self._timer = self._sandbox.poller.call_later(START_TIMEOUT, self._time_out)
 
     def _make_leaf(self, config: ContainerConfig) -> None:
         files = resources.cgroup_files(config.oci.get("linux", {}).get("resources") or {})
@@ -298,8 +306,9 @@ class Container:
         self.output.add_stream("stdout", master)
 
     def _time_out(self) -> None:
-        self._timed_out = True
-        self.kill()
+        if self._start is not None:
+            self._start.timed_out = True
+            self.kill()
 
     def _oom_killed(self) -> bool:
         try:
@@ -308,19 +317,21 @@ class Container:
             return False
 
     def _gone(self, **changes: object) -> None:
+        """There is no process any more; `changes` are what this means for the status."""
         self.child = None
         self.close_stdin()
         self.remove_leaf()
-        self._update(state=ContainerState.EXITED, pid=0, **changes)
+        if changes:
+            self._update(pid=0, **changes)
         waiting, self._when_gone = self._when_gone, []
         for callback in waiting:
             callback()
 
     def _finish(self, error: RuntimeServiceError | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        finished, self._finished = self._finished, None
-        if finished is not None:
+        start = self._start
+        if start is not None and start.finished is not None:
+            start.timer.cancel()
+            finished, start.finished = start.finished, None
             finished(error)
 
     def _log_trouble(self, message: str) -> None:
@@ -333,12 +344,30 @@ class Container:
         self._sandbox.container_changed(self)
 
 
+class _Start:
+    """A start that was asked for."""
+
+    __slots__ = ("asked_at", "finished", "timed_out", "timer")
+
+    def __init__(self, asked_at: int, finished: Finished, timer: Timer) -> None:
+        self.asked_at = asked_at
+        self.finished: Finished | None = finished
+        self.timer = timer
+        self.timed_out = False
+
+
 def kill_leaf(leaf: Path) -> None:
     """SIGKILL everything in a cgroup; one that is gone has nothing in it."""
     try:
         cgroup.kill(leaf)
     except FileNotFoundError:
         pass
+
+
+def _called_off(leaf: Path) -> StartFailure:
+    return StartFailure(
+        stage="start", errno=errno.ECANCELED, operand=leaf.name, message="killed before it was started"
+    )
 
 
 def _too_slow(leaf: Path) -> StartFailure:

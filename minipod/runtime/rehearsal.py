@@ -100,10 +100,11 @@ class Understudy:
         subpaths: Sequence[SubPathMount] = (),  # noqa: ARG002
         infra_pid: int = 0,
         infra_pidfd: int = -1,  # noqa: ARG002
+        hold: bool = False,
     ) -> Launched:
         namespace_plan.plan(oci["linux"]["namespaces"], infra_pid)
         device_rules.plan(oci["linux"]["resources"]["devices"])
-        return self._child(stdio[1] if stdio else -1)
+        return self._child(stdio[1] if stdio else -1, hold=hold)
 
     def launch_exec(
         self,
@@ -119,10 +120,13 @@ class Understudy:
         """The youngest child is not reaped yet: the number is still its own."""
         os.kill(self.pids.pop(), signal.SIGKILL)
 
-    def _child(self, output: int) -> Launched:
+    def _child(self, output: int, *, hold: bool = False) -> Launched:
         parent_end, child_end = sync.channel()
         pid, pidfd = clone3(0)
         if pid == 0:
+            os.close(parent_end)
+            if hold:
+                sync.wait_until_told(child_end)
             os.close(child_end)
             if output >= 0:
                 os.write(output, _OUTPUT)

@@ -121,10 +121,8 @@ class Sandbox:
         check_name("container id", config.id)
         if config.id in self.containers or config.id in RESERVED_CONTAINER_IDS:
             raise RuntimeServiceError(f"container id {config.id} is taken")
-        container = Container(config, self)
-        self._state.write_container(container.record)
-        self.containers[config.id] = container
-        self._publish(ContainerChanged(container.status))
+        container = self.containers[config.id] = Container(config, self)
+        self.container_changed(container)
 
     def remove_container(self, container_id: str, finished: Finished) -> None:
         """Kill what runs of it and forget it; one that is not there is fine."""

@@ -372,3 +372,46 @@ async def test_layers_without_a_container_are_swept(world: World) -> None:
     await world.service.retain([])
     assert world.service.sandboxes() == []
     assert not kept.rootfs.upper.exists()
+
+
+async def test_a_created_container_waits_ready_and_has_run_nothing(world: World) -> None:
+    sandbox = await world.service.run_sandbox(world.sandbox())
+    config = world.container(sandbox, "sh", "-c", "echo ran; exec sleep 1000")
+    created = await world.service.create_container("pod-1", config)
+    assert (created.state, created.pid, created.started_at) == (ContainerState.CREATED, 0, 0)
+    (pid,) = cgroup.processes(world.cgroup_root / world.word / "pod-1" / config.id)
+    await asyncio.to_thread(wait_until, lambda: Path(f"/proc/{pid}/root/bin/sh").exists())
+    assert b"spawner" in Path(f"/proc/{pid}/cmdline").read_bytes()  # not yet the command
+    await world.service.signal_container(
+        "pod-1", config.id, signal.SIGKILL
+    )  # nothing runs that could get it
+    started = await world.service.start_container("pod-1", config.id)
+    assert started.pid == pid
+    assert started.started_at > created.created_at
+    await asyncio.to_thread(wait_until, lambda: b"ran" in config.log_path.read_bytes())
+
+
+async def test_a_container_killed_before_its_start_cannot_start(world: World) -> None:
+    sandbox = await world.service.run_sandbox(world.sandbox())
+    config = world.container(sandbox, "true")
+    await world.service.create_container("pod-1", config)
+    leaf = world.cgroup_root / world.word / "pod-1" / config.id
+    await world.service.kill_container("pod-1", config.id)
+    await asyncio.to_thread(wait_until, lambda: not leaf.exists())
+    with pytest.raises(StartError, match="killed before it was started"):
+        await world.service.start_container("pod-1", config.id)
+    now = world.service.status("pod-1")
+    assert now is not None
+    assert now.containers[0].state is ContainerState.EXITED
+
+
+async def test_a_created_container_can_be_removed(world: World) -> None:
+    sandbox = await world.service.run_sandbox(world.sandbox())
+    for attempt in range(2):
+        config = world.container(sandbox, "true", attempt=attempt)
+        await world.service.create_container("pod-1", config)
+        await world.service.remove_container("pod-1", config.id)
+        assert not config.rootfs.upper.exists()
+    await world.service.create_container("pod-1", world.container(sandbox, "true"))
+    await world.service.stop_sandbox("pod-1")
+    await world.service.remove_sandbox("pod-1")
