@@ -58,8 +58,10 @@ class LayerDirectory:
     def adopt(self, chain_id: str, other: LayerDirectory) -> bool:
         """Take over a complete layer of another directory; False when there is one already."""
         home = self._home(chain_id)
-        if home.exists():
+        if self.info(chain_id):
             return False
+        if home.exists():
+            self.delete(chain_id)
         other._home(chain_id).rename(home)
         return True
 

@@ -32,7 +32,7 @@ class Layers:
         self.stack: list[Path] = []
 
     def add(self, *members: Member) -> Path:
-        path = self._place / f"layer{len(self.stack)}"
+        path = self._place / f"layer{len(list(self._place.iterdir()))}"
         path.mkdir()
         unpack_layer(io.BytesIO(tar(*members)), path, self.stack)
         self.stack.insert(0, path)
@@ -82,7 +82,8 @@ def test_a_whiteout_hides_a_file_and_a_whole_directory(layers: Layers) -> None:
 def test_a_whiteout_of_nothing_leaves_nothing_to_see(layers: Layers) -> None:
     top = layers.add(member("a/.wh.nothing"), member(".wh..wh.plnk"), member("a/.wh..wh.aufs"))
     layers.add(member("b/.wh.none"), member("a/x"))
-    assert layers.names() == {"a", "a/x"}
+    layers.add(member("a/.wh.none"), member("new/x"), member("new/.wh.none"))
+    assert layers.names() == {"a", "a/x", "new", "new/x"}
     assert set(tree(top)) == {"."}
 
 
@@ -188,8 +189,10 @@ def test_the_layers_below_are_never_written(layers: Layers) -> None:
 
 def test_users_across_whiteouts(layers: Layers) -> None:
     layers.add(member("etc/passwd", b"app:x:1:1::/:\n"), member("etc/group", b"g:x:5:app\n"))
+    base = list(layers.stack)
     layers.add(member("etc/.wh.group"))
     assert resolve_user(layers.stack, "app") == User(uid=1, gid=1, name="app")
+    layers.stack = base
     layers.add(member("etc/.wh..wh..opq"), member("etc/passwd", b"app:x:2:2::/:\n"))
     assert resolve_user(layers.stack, "app") == User(uid=2, gid=2, name="app")
 

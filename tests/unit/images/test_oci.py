@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minipod.images import oci
@@ -256,6 +256,7 @@ json_values = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(json_values)
 def test_any_json_is_read_or_refused(value: object) -> None:
     for parse in (oci.parse_index, oci.parse_manifest, oci.parse_configuration):

@@ -435,18 +435,27 @@ async def test_a_restart_finds_the_same_images(store: ImageStore, root: Path) ->
     assert again.resolve("minipod/base") == store.resolve("minipod/base")
 
 
-async def test_a_lost_layer_is_unpacked_again(store: ImageStore, root: Path) -> None:
+@pytest.mark.parametrize("lost", ["all", "layer.json"])
+async def test_a_lost_layer_is_unpacked_again(store: ImageStore, root: Path, lost: str) -> None:
     (image,) = await store.import_archive(stream(simple_oci_archive(layers=[BASE, TOP])))
     expected = tree(image.layers[0])
-    shutil.rmtree(image.layers[0].parent)
+    if lost == "all":
+        shutil.rmtree(image.layers[0].parent)
+    else:
+        (image.layers[0].parent / lost).unlink()
+        (image.layers[0] / "half").touch()
     assert (await restarted(root)).list() == [image]
     assert tree(image.layers[0]) == expected
 
 
-async def test_a_damaged_image_is_left_out_and_the_others_stay(store: ImageStore, root: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda data: b"{}", lambda data: data.replace(b'"sh"', b'"xx"')])
+async def test_a_damaged_image_is_left_out_and_the_others_stay(
+    store: ImageStore, root: Path, damage: Any
+) -> None:
     await store.import_archive(stream(docker_archive(MadeImage([BASE]), "good")))
     (bad,) = await store.import_archive(stream(docker_archive(MadeImage([TOP]), "bad")))
-    (root / "blobs/sha256" / bad.id.removeprefix("sha256:")).write_bytes(b"{}")
+    blob = root / "blobs/sha256" / bad.id.removeprefix("sha256:")
+    blob.write_bytes(damage(blob.read_bytes()))
     again = await restarted(root)
     assert [image.names for image in again.list()] == [("docker.io/library/good:latest",)]
 
