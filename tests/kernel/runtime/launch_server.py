@@ -17,6 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent.parent.parent))
 
 from minipod.linux.cgroup2 import cgroup
+from minipod.linux.mount import MS_SHARED, mount_setattr
 from minipod.runtime import launch, readonly_exe, sync
 from minipod.runtime.errors import StartError
 from minipod.runtime.launch import Launched
@@ -51,6 +52,13 @@ class Server:
 
     def tmpfs(self, target: str, options: str) -> Answer:
         launch.mount_tmpfs(TmpfsMount(target=Path(target), options=options))
+        return {}
+
+    def share(self, target: str) -> Answer:
+        """Let later mounts below a mount reach those who have it as a slave."""
+        fd = os.open(target, os.O_PATH)
+        mount_setattr(fd, propagation=MS_SHARED)
+        os.close(fd)
         return {}
 
     def infra(self, name: str, pause: str | None = None, **fields: Any) -> Answer:

@@ -171,6 +171,23 @@ def test_a_tmpfs_of_the_sandbox_is_seen_by_its_containers_and_not_by_the_host(
     assert list(target.iterdir()) == []
 
 
+@pytest.mark.parametrize(("option", "seen"), [("rslave", "inner\n"), ("rprivate", "")])
+def test_later_mounts_of_the_node_reach_slaves_only(
+    pod: Shim, workdir: Path, option: str, seen: str
+) -> None:
+    outer = workdir / "outer"
+    pod.ask("tmpfs", target=str(outer), options="size=1m")
+    pod.ask("share", target=str(outer))
+    oci = document("/bin/sh", "-c", "read line; grep -o inner /proc/self/mountinfo; true")
+    oci["mounts"].append(
+        {"destination": "/data", "type": "bind", "source": str(outer), "options": ["rbind", option]}
+    )
+    started = pod.start(oci)
+    pod.ask("tmpfs", target=str(outer / "inner"), options="size=1m")
+    pod.ask("write", name=started["name"], text="go\n")
+    assert pod.ask("finish", name=started["name"])["stdout"] == seen
+
+
 def test_masked_files_and_directories_are_empty_and_missing_ones_do_not_matter(pod: Shim) -> None:
     script = "".join(f"[ -d {p} ] && ls -A {p}; [ -f {p} -o -c {p} ] && cat {p};" for p in MASKED) + "true"
     assert pod.sh(script) == ""
