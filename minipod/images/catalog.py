@@ -88,27 +88,29 @@ class Catalog:
         return next(iter(found.values())) if len(found) == 1 else None
 
 
-def merge(old: Sequence[Record], new: Sequence[Record]) -> list[Record]:
-    """Records after new images came: a name belongs to the image that came last.
-
-    An image whose last name went to another one is a leftover; one that has a name needs no nameless record.
-    """
+def merge(old: Sequence[Record], new: Sequence[Record], ids: Mapping[str, str]) -> list[Record]:
+    """Records after new images came: a name belongs to the image that came last. See tidy for `ids`."""
     taken = {r.name for r in new if r.name}
     kept = [r for r in old if r.name not in taken]
     lost = [Record("", r.target, leftover=True) for r in old if r.name in taken]
-    return tidy([*new, *kept, *lost])
+    return tidy([*new, *kept, *lost], ids)
 
 
-def tidy(records: Sequence[Record]) -> list[Record]:
-    """Each image with its names, or with one nameless record (a leftover one only when there is no other)."""
+def tidy(records: Sequence[Record], ids: Mapping[str, str]) -> list[Record]:
+    """Each image with its names, or with one nameless record.
+
+    A leftover stays only when no other record leads to the same image: `ids` has the image's ID for every target's
+    digest (an image compressed in another way has another target).
+    """
     named = {r.target.digest for r in records if r.name}
-    wanted = {r.target.digest for r in records if not r.leftover}
-    found = (
-        r
-        for r in records
-        if r.name or (r.target.digest not in named and not (r.leftover and r.target.digest in wanted))
-    )
-    return list({(r.name, r.target.digest): r for r in found}.values())
+    wanted = {ids[r.target.digest] for r in records if not r.leftover}
+    found: dict[tuple[str, str], Record] = {}
+    for record in records:
+        digest = record.target.digest
+        superfluous = ids[digest] in wanted if record.leftover else not record.name and digest in named
+        if not superfluous:
+            found[record.name, digest] = record
+    return list(found.values())
 
 
 def same(one: Sequence[Record], other: Sequence[Record]) -> bool:

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from minipod.images import oci
@@ -78,7 +78,7 @@ class ImageDirectory:
                 published.take(workshop, content)
             sync_directory(self.layout.blobs.directory)
             sync_directory(self.layers.directory)
-            merged = merge(self.catalog.records, records)
+            merged = merge(self.catalog.records, records, self._ids(contents))
             entries = self._entries(merged, contents)
             self.layout.write_index(merged)
         except BaseException:
@@ -92,7 +92,8 @@ class ImageDirectory:
         removal = self.catalog.removal(name)
         kept = [r for r in self.catalog.records if r not in removal.records]
         with storage_errors(f'remove image "{name}"', self.root):
-            self._rewrite(tidy([*kept, Record("", removal.records[0].target, leftover=True)]))
+            leftover = Record("", removal.records[0].target, leftover=True)
+            self._rewrite(tidy([*kept, leftover], self._ids({})))
         try:
             self._collect(in_use)
         except OSError as error:
@@ -103,6 +104,11 @@ class ImageDirectory:
         """See ImageStore.collect."""
         with storage_errors("collect garbage", self.root):
             return self._collect(in_use)
+
+    def _ids(self, fresh: Mapping[str, Content]) -> dict[str, str]:
+        """Image IDs by the digest of the target."""
+        contents = {digest: entry.content for digest, entry in self.catalog.entries.items()} | dict(fresh)
+        return {digest: content.manifest.config.digest for digest, content in contents.items()}
 
     def _rewrite(self, records: Sequence[Record]) -> None:
         if not same(records, self.catalog.records):
@@ -162,7 +168,7 @@ class ImageDirectory:
                 _Published(self).take_layers(workshop, content)
         return content
 
-    def _entries(self, records: Sequence[Record], fresh: dict[str, Content]) -> dict[str, Entry]:
+    def _entries(self, records: Sequence[Record], fresh: Mapping[str, Content]) -> dict[str, Entry]:
         """Images as the records name them; contents come from `fresh` or from the catalog that was."""
         names: dict[str, list[str]] = {}
         for record in records:

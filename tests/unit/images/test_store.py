@@ -233,6 +233,12 @@ async def test_an_image_whose_last_name_moved_stays_for_those_who_use_it(
     assert await store.collect() == 0
 
 
+async def test_the_same_image_in_another_form_leaves_nothing_over(store: ImageStore) -> None:
+    await store.import_archive(stream(simple_oci_archive("app", layers=[BASE])))
+    (image,) = await store.import_archive(stream(simple_oci_archive("app", layers=[BASE], compressed=True)))
+    assert store.list() == [image]
+
+
 async def test_a_leftover_that_is_wanted_again(store: ImageStore) -> None:
     await store.import_archive(stream(docker_archive(MadeImage([BASE]), "app")))
     await store.import_archive(stream(docker_archive(MadeImage([TOP]), "app")))
