@@ -84,9 +84,13 @@ def hosts_file(pod: core_v1.Pod, name: PodHostname, *, ip: str, host_file: str) 
 def write_names(
     pod: core_v1.Pod, directory: Path, name: PodHostname, settings: NodeSettings
 ) -> tuple[tuple[str, str], ...]:
-    """Write hostname and resolv.conf; returns warnings as (event reason, message). Raises OSError."""
+    """Write hostname, resolv.conf and a first hosts; returns warnings as (event reason, message). Raises OSError.
+
+    Containers can be made from then on: what write_hosts adds later shows in the files they have mounted.
+    """
     dns = resolve_dns(pod, settings)
     directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    write_hosts(pod, directory, name, settings, ip="")
     _write(directory / "hostname", name.kernel + "\n")
     _write(directory / "resolv.conf", dns.conf.render())
     return dns.warnings
@@ -95,7 +99,7 @@ def write_names(
 def write_hosts(
     pod: core_v1.Pod, directory: Path, name: PodHostname, settings: NodeSettings, *, ip: str
 ) -> None:
-    """Write hosts, once the pod has its address; in place, for containers may have it mounted. Raises OSError."""
+    """Write hosts with the pod's address, in place, for containers have it mounted. Raises OSError."""
     host_file = _read(settings.host.etc_hosts) if pod.spec.hostNetwork else ""
     _write(directory / "hosts", hosts_file(pod, name, ip=ip, host_file=host_file))
 

@@ -93,12 +93,13 @@ class PodSandbox:
         """
         if self._volumes is None:
             await self._set_up_volumes(fresh=False)
-        if self._connecting is not None or (self.networked and (self.context.shared_dir / "hosts").exists()):
+        if self._connecting is not None:
             return
-        try:
-            self._write_names()
-        except OSError as error:
-            raise SandboxSetupError(events.FAILED_CREATE_SANDBOX, str(error)) from error
+        if not (self.context.shared_dir / "resolv.conf").exists():
+            try:
+                self._write_names()
+            except OSError as error:
+                raise SandboxSetupError(events.FAILED_CREATE_SANDBOX, str(error)) from error
         self._connecting = asyncio.create_task(self._connect())
 
     async def connected(self) -> None:

@@ -171,7 +171,7 @@ async def test_an_image_that_arrives_is_used_at_once(node: Node) -> None:
 
 
 async def test_the_deadline_ends_a_pod(node: Node) -> None:
-    await node.create("deadline", activeDeadlineSeconds=1)
+    await node.create("deadline", activeDeadlineSeconds=1, terminationGracePeriodSeconds=1)
     pod = await node.phase("deadline", "Failed")
     assert pod.status.reason == "DeadlineExceeded"
     await node.event("deadline", "DeadlineExceeded")
