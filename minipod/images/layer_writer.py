@@ -20,6 +20,7 @@ from minipod.images.layer_dir import (
     DirectoryTimes,
     LayerDirectory,
     NoDirectoryError,
+    OpenDirectory,
     change_owner,
     lstat,
     remove_tree,
@@ -29,6 +30,7 @@ from minipod.images.layer_paths import (
     WHITEOUT_META_PREFIX,
     WHITEOUT_PREFIX,
     Parts,
+    check_path,
     split_name,
 )
 from minipod.images.stack import OPAQUE_XATTR, is_whiteout, names, step
@@ -149,7 +151,7 @@ class LayerWriter:
         if entry.type is EntryType.HARDLINK:
             self._hardlink(entry, parts)
             return
-        parent = self.directory.enter(parts[:-1], create=True)
+        parent = self._parent(parts)
         hides = self._clear(parent.fd, parts[-1], entry.type)
         if entry.type is EntryType.DIRECTORY:
             self._make_directory(entry, parent.fd, (*parent.path, parts[-1]), hides=hides)
@@ -158,6 +160,12 @@ class LayerWriter:
         else:
             self._make_node(entry, parent.fd, parts[-1])
             self._dress(entry, parent.fd, parts[-1])
+
+    def _parent(self, parts: Parts) -> OpenDirectory:
+        parent = self.directory.enter(parts[:-1], create=True)
+        if parent.path != parts[:-1]:  # reached by a link: the real path may be longer than the name
+            check_path((*parent.path, parts[-1]))
+        return parent
 
     def _clear(self, parent_fd: int, base: bytes, kind: EntryType) -> bool:
         """Remove what the entry replaces, unless it is a directory and stays one. True when it was a whiteout."""
@@ -249,7 +257,7 @@ class LayerWriter:
             status = lstat(target[-1], source_fd)
             if status is None or stat.S_ISDIR(status.st_mode) or is_whiteout(status):
                 raise missing
-            parent = self.directory.enter(parts[:-1], create=True)
+            parent = self._parent(parts)
             there = lstat(parts[-1], parent.fd)
             if there is not None and (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino):
                 return

@@ -227,6 +227,14 @@ TRAPS: dict[str, tuple[list[Member], str]] = {
         [directory("d/" * 250), symlink("l", "d/" * 250), member("l/" + "e/" * 20 + "x")],
         "more than 256 directories deep",
     ),
+    "deep by a ladder of links": (
+        [
+            directory("d/" * 250),
+            symlink("s0", "d/" * 250),
+            *(m for i in range(10) for m in (directory(f"s{i}/e"), symlink(f"s{i + 1}", f"s{i}/e"))),
+        ],
+        "more than 256 directories deep",
+    ),
     "long path": ([member("/".join(["p" * 200] * 20))], "more than 3800 bytes"),
     "owner -1": ([member("f", owner=(2**32 - 1, 0))], "its owner 4294967295:0 is beyond"),
     "device number": ([member("f", kind=tarfile.BLKTYPE, device=(0o7777777, 0))], "out of range"),
