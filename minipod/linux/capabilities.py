@@ -130,7 +130,7 @@ def keep_across_setuid() -> None:
 @functools.cache
 def last() -> int:
     """The highest capability number that the running kernel knows; it may be newer than this table."""
-    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+    with open("/proc/sys/kernel/cap_last_cap", "rb", buffering=0) as file:
         return int(file.read())
 
 
