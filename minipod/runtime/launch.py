@@ -106,7 +106,7 @@ def launch_infra(
     def body(sync_fd: int, _keep: list[int]) -> None:
         start_infra(config, own, oom_score_adj, pause, sync_fd)
 
-    return _launch(body, flags=own | CLONE_NEWNS, cgroup_fd=cgroup_fd, stdio=None)
+    return clone_child(body, flags=own | CLONE_NEWNS, cgroup_fd=cgroup_fd, stdio=None)
 
 
 def launch_container(
@@ -141,17 +141,17 @@ def launch_container(
             device_rules.apply(cgroup_fd, device_rules.plan(resources.get("devices") or ()))
     except LaunchError as error:
         raise StartError(error.failure) from error
-    cgroup_mount = _cgroup_mount()
+    mount_point = cgroup_mount()
 
     def body(sync_fd: int, keep: list[int]) -> None:
         # Planned here and not before the clone: whatever a shim runs once stays in its memory for good.
-        plan = init.plan(oci, rootfs, subpaths, joined, cgroup_mount)
+        plan = init.plan(oci, rootfs, subpaths, joined, mount_point)
         init.start_container(plan, sync_fd, keep[0] if keep else -1, hold=hold)
 
     keep = (infra_pidfd,) if infra_pidfd >= 0 else ()
     with ExitStack() as stack:
         pid_namespace = _pid_namespace(joined, infra_pidfd, stack)
-        return _launch(
+        return clone_child(
             body,
             flags=joined.new,
             cgroup_fd=cgroup_fd,
@@ -173,7 +173,7 @@ def launch_exec(
     def body(sync_fd: int, keep: list[int]) -> None:
         start_exec(become.plan(process), sync_fd, keep[0])
 
-    return _launch(
+    return clone_child(
         body,
         flags=0,
         cgroup_fd=cgroup_fd,
@@ -184,7 +184,8 @@ def launch_exec(
 
 
 @functools.cache
-def _cgroup_mount() -> str:
+def cgroup_mount() -> str:
+    """Where the host has cgroup2; looked up once, by the spawner for all shims."""
     return os.fspath(cgroup.mount_point())
 
 
@@ -203,15 +204,16 @@ def _pid_namespace(plan: NamespacePlan, infra_pidfd: int, stack: ExitStack) -> i
     return -1
 
 
-def _launch(
+def clone_child(
     body: Callable[[int, list[int]], None],
     *,
-    flags: int,
-    cgroup_fd: int,
+    flags: int = 0,
+    cgroup_fd: int = -1,
     stdio: tuple[int, int, int] | None,
     keep: Sequence[int] = (),
     join_pid: int = -1,
 ) -> Launched:
+    """A child that runs body(sync_fd, copies of `keep`), which is to end in execve. Raises StartError."""
     # Until its execve a child is a copy of the shim inside the container: nothing there may trace it.
     prctl.set_dumpable(dumpable=False)
     parent_end, child_end = sync.channel()

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minipod.linux import tree
-from minipod.linux.process import clone3
-from minipod.runtime import device_rules, namespace_plan, sync
+from minipod.runtime import device_rules, launch, namespace_plan, sync
 from minipod.runtime.channel import (
     TO_DAEMON,
     Attach,
@@ -88,7 +87,7 @@ class Understudy:
         pass
 
     def launch_infra(self, config: SandboxConfig, *, cgroup_fd: int) -> Launched:  # noqa: ARG002
-        return self._child(-1)
+        return self._child(None)
 
     def launch_container(
         self,
@@ -104,7 +103,7 @@ class Understudy:
     ) -> Launched:
         namespace_plan.plan(oci["linux"]["namespaces"], infra_pid)
         device_rules.plan(oci["linux"]["resources"]["devices"])
-        return self._child(stdio[1] if stdio else -1, hold=hold)
+        return self._child(stdio, hold=hold)
 
     def launch_exec(
         self,
@@ -114,27 +113,24 @@ class Understudy:
         cgroup_fd: int,  # noqa: ARG002
         stdio: tuple[int, int, int] | None,
     ) -> Launched:
-        return self._child(stdio[1] if stdio else -1)
+        return self._child(stdio)
 
     def kill_last(self) -> None:
         """The youngest child is not reaped yet: the number is still its own."""
         os.kill(self.pids.pop(), signal.SIGKILL)
 
-    def _child(self, output: int, *, hold: bool = False) -> Launched:
-        parent_end, child_end = sync.channel()
-        pid, pidfd = clone3(0)
-        if pid == 0:
-            os.close(parent_end)
+    def _child(self, stdio: tuple[int, int, int] | None, *, hold: bool = False) -> Launched:
+        def body(sync_fd: int, _keep: list[int]) -> None:
             if hold:
-                sync.wait_until_told(child_end)
-            os.close(child_end)
-            if output >= 0:
-                os.write(output, _OUTPUT)
+                sync.wait_until_told(sync_fd)
+            os.close(sync_fd)
+            os.write(1, _OUTPUT)
             while True:
                 signal.pause()
-        os.close(child_end)
-        self.pids.append(pid)
-        return Launched(pid, pidfd, parent_end)
+
+        launched = launch.clone_child(body, stdio=stdio)
+        self.pids.append(launched.pid)
+        return launched
 
 
 class _Play:

@@ -19,7 +19,7 @@ from typing import NoReturn
 from minipod.linux import capabilities, prctl
 from minipod.linux.cgroup2 import cgroup
 from minipod.linux.process import clone3
-from minipod.runtime import device_rules, readonly_exe, removal, shim
+from minipod.runtime import device_rules, launch, readonly_exe, removal, shim
 from minipod.runtime.channel import TO_SPAWNER, Channel, MakeShim, Received, Refused
 from minipod.runtime.children import failure_of
 from minipod.runtime.errors import ProtocolError, SandboxError
@@ -167,6 +167,7 @@ def _prepare() -> None:
     """What shims inherit: signals they ignore, little to fear from the out-of-memory killer, and some warm caches."""
     prctl.set_name(shim.NAME)
     capabilities.last()
+    launch.cgroup_mount()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     try:

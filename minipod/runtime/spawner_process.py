@@ -51,7 +51,7 @@ class SpawnerProcess:
                     [self._python, "-I", "-S", "-c", code],
                     stdin=subprocess.DEVNULL,
                     pass_fds=(far.fileno(),),
-                    env={name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ},
+                    env=_environment(),
                     cwd="/",
                     start_new_session=True,
                 )
@@ -99,3 +99,9 @@ class SpawnerProcess:
             self.start()
         except OSError as error:
             raise ShimGoneError(f"cannot start a spawner: {error}") from error
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+    # Functions of shared libraries found once, not by every shim for itself in pages of its own.
+    return {**kept, "LD_BIND_NOW": "1"}
