@@ -62,9 +62,10 @@ def become(process: ProcessPlan, warn: Warn, *, held_by: int = -1) -> NoReturn:
     wanted, env = process.credentials, process.env
     if "HOME" not in env:
         env["HOME"] = home_of(wanted.user.uid)
-    credentials.set_limits(wanted.limits, warn)
     _give_stdio_to(wanted.user.uid)
     entered = _enter(process.cwd, last_try=False)
+    # Nothing is opened from here on: a limit of four descriptors is the command's affair, not ours.
+    credentials.set_limits(wanted.limits, warn)
     credentials.take(wanted, warn)
     if not entered:
         _enter(process.cwd, last_try=True)

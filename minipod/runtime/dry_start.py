@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minipod.linux.namespaces import CLONE_NEWNS, setns, unshare
+from minipod.linux.tree import remove_tree
 from minipod.runtime import become, credentials, devices, init, mounts, namespace_plan
 from minipod.runtime import rootfs as root
 from minipod.runtime.types import OverlayRootfs
@@ -57,12 +58,17 @@ _OCI: dict[str, Any] = {
 
 
 def rehearse(scratch: Path, rounds: int) -> None:
-    """Go through the motions below an existing directory, which the caller removes. Raises whatever goes wrong."""
+    """Go through the motions below a directory that is made and removed. Raises whatever goes wrong."""
     lower = scratch / "lower"
-    lower.mkdir()
-    for number in range(rounds):
-        with _visiting_namespace():
-            _start(OverlayRootfs(lower=(lower,), upper=scratch / f"u{number}", work=scratch / f"w{number}"))
+    lower.mkdir(parents=True)
+    try:
+        for number in range(rounds):
+            with _visiting_namespace():
+                _start(
+                    OverlayRootfs(lower=(lower,), upper=scratch / f"u{number}", work=scratch / f"w{number}")
+                )
+    finally:
+        remove_tree(scratch)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minipod.linux import tree
-from minipod.runtime import device_rules, launch, namespace_plan, sync
+from minipod.runtime import device_rules, dry_start, launch, namespace_plan, sync
 from minipod.runtime.channel import (
     TO_DAEMON,
     Attach,
@@ -44,7 +44,7 @@ from minipod.runtime.types import (
     TmpfsMount,
 )
 
-_ROUNDS = 3
+ROUNDS = 3
 _TIME_LIMIT = 5.0
 _OUTPUT = b"a line of output\n" * 40
 
@@ -71,7 +71,7 @@ def rehearse(scratch: Path) -> None:
     tree.remove_tree(scratch)
     scratch.mkdir(mode=0o700, parents=True)
     try:
-        for number in range(_ROUNDS):
+        for number in range(ROUNDS):
             _Play(scratch / str(number)).run()
     finally:
         tree.remove_tree(scratch)

@@ -19,12 +19,12 @@ from typing import NoReturn
 from minipod.linux import capabilities, prctl
 from minipod.linux.cgroup2 import cgroup
 from minipod.linux.process import clone3
-from minipod.runtime import device_rules, launch, readonly_exe, removal, shim
+from minipod.runtime import device_rules, dry_start, launch, readonly_exe, removal, shim
 from minipod.runtime.channel import TO_SPAWNER, Channel, MakeShim, Received, Refused
 from minipod.runtime.children import failure_of
 from minipod.runtime.errors import ProtocolError, SandboxError
 from minipod.runtime.poller import Poller
-from minipod.runtime.rehearsal import rehearse
+from minipod.runtime.rehearsal import ROUNDS, rehearse
 
 CONTROLLERS = frozenset({"cpu", "cpuset", "io", "memory", "pids", "hugetlb"})
 """Controllers that pods get where the host has them."""
@@ -185,6 +185,7 @@ def main(control_fd: int, scratch: str) -> NoReturn:
     _prepare()
     try:
         rehearse(Path(scratch))
+        dry_start.rehearse(Path(scratch), ROUNDS)
     except Exception as error:  # shims get a little larger without, that is all
         _log_error(error)
     Spawner(control).run()

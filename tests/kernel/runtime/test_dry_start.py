@@ -22,13 +22,12 @@ def test_everything_is_as_it_was_afterwards(workdir: Path) -> None:
         os.chdir(workdir)
         os.umask(0o027)
         before = observed()
-        dry_start.rehearse(workdir, 3)
+        dry_start.rehearse(workdir / "scratch", 3)
         after = observed()
         return "the same" if before == after else f"{before}\n{after}"
 
     assert in_child(body) == "the same"
-    assert (workdir / "u2" / "work").is_dir(), "it did make a container's root"
-    assert (workdir / "u2" / "etc" / "hosts").is_file()
+    assert list(workdir.iterdir()) == []
 
 
 def test_in_a_changed_root_it_stays_there(workdir: Path) -> None:
@@ -39,10 +38,10 @@ def test_in_a_changed_root_it_stays_there(workdir: Path) -> None:
         for name in ("proc", "dev", "sys"):
             (workdir / name).mkdir()
             mount.mount(f"/{name}", str(workdir / name), None, mount.MS_BIND | mount.MS_REC)
-        (workdir / "scratch").mkdir()
+        (workdir / "here").mkdir()
         os.chroot(workdir)
-        os.chdir("/scratch")
+        os.chdir("/here")
         dry_start.rehearse(Path("/scratch"), 1)
-        return f"{os.path.exists('/scratch/lower')} {os.getcwd()} {os.path.exists('/root')}"
+        return f"{os.getcwd()} {sorted(os.listdir('/'))}"
 
-    assert in_child(body) == "True /scratch False"
+    assert in_child(body) == "/here ['dev', 'here', 'proc', 'sys']"

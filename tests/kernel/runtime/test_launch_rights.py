@@ -110,6 +110,11 @@ def test_limits_are_the_documents(pod: Shim) -> None:
     assert done["warnings"] == []
 
 
+def test_a_limit_too_small_for_the_launch_itself_does_not_hinder_it(pod: Shim) -> None:
+    limits = [{"type": "RLIMIT_NOFILE", "soft": 4, "hard": 4}]
+    assert pod.run(document("sh", "-c", "ulimit -n", rlimits=limits, cwd="/tmp"))["stdout"] == "4\n"
+
+
 def test_a_limit_that_cannot_be_raised_is_set_as_high_as_it_goes(pod: Shim) -> None:
     if capabilities.permitted() & capabilities.to_bits(["CAP_SYS_RESOURCE"]):
         pytest.skip("this host lets root raise limits")
