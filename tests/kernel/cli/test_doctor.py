@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 from minipod.cli.health.facts import gather
@@ -40,3 +41,19 @@ def test_the_facts_are_those_of_this_host(tmp_path: Path) -> None:
     assert facts.data_file_system
     assert facts.data_free > 0
     assert not (tmp_path / "not").exists()
+
+
+def test_nothing_is_mounted_on_a_host_whose_mounts_are_shared() -> None:
+    """As systemd makes them: without care, a mount in the child would appear on the host."""
+    script = (
+        "from pathlib import Path; from minipod.cli.health.trials import run_trials;"
+        "look = Path('/proc/self/mountinfo').read_text; before = look(); tried = run_trials();"
+        "print(tried['overlayfs'] == '', look() == before)"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "shared", sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True True\n"

