@@ -75,8 +75,12 @@ def plan(mounts: Iterable[Mapping[str, Any]], *, own_cgroup: bool, cgroup_mount:
     return planned
 
 
-def carry_out(root_fd: int, planned: Iterable[Mount], prepared: Mapping[str, int]) -> None:
-    """Make the mounts below `root_fd`, in order. `prepared` holds a mount descriptor for some sources (subPaths)."""
+def carry_out(root_fd: int, planned: Iterable[Mount], prepared: dict[str, int]) -> None:
+    """Make the mounts below `root_fd`, in order.
+
+    `prepared` holds a descriptor of a detached mount for some sources (subPaths); each is taken out when it is used,
+    for it can be attached only once.
+    """
     for mount in planned:
         with step(Stage.MOUNT, mount.target, mount.describe()):
             if not _mount_at_once(root_fd, mount):
@@ -109,14 +113,13 @@ def _mount_at_once(root_fd: int, mount: Mount) -> bool:
         os.close(target)
 
 
-def _open(mount: Mount, prepared: Mapping[str, int]) -> int:
+def _open(mount: Mount, prepared: dict[str, int]) -> int:
     """A descriptor of the detached mount, with its attributes."""
     options = mount.options
     if mount.fstype != "bind":
         return _new(mount)
-    if mount.source in prepared:
-        tree = os.dup(prepared[mount.source])
-    else:
+    tree = prepared.pop(mount.source, -1)
+    if tree < 0:
         tree = open_tree(mount.source, recursive=options.recursive_bind)
     if options.attr_set or options.attr_clr:
         mount_setattr(tree, attr_set=options.attr_set, attr_clr=options.attr_clr)
@@ -171,25 +174,31 @@ def mask(root_fd: int, paths: Iterable[str]) -> None:
     empty = -1
     for path in paths:
         with step(Stage.MASKS, path, f"mask {path}"):
-            target = _existing(root_fd, path)
-            if target < 0:
-                continue
-            if not stat.S_ISDIR(os.fstat(target).st_mode):
-                tree = open_tree("/dev/null")
-            elif empty < 0:
-                tree = new_mount(
-                    "tmpfs", "ro,size=4k,nr_inodes=2,mode=755", source="tmpfs", attributes=MOUNT_ATTR_RDONLY
-                )
-            else:
-                tree = open_tree("", dir_fd=empty)
-            move_mount(tree, target)
-            os.close(target)
-            # Once attached it can be cloned, which is cheaper than another superblock.
-            empty = tree if empty < 0 and stat.S_ISDIR(os.fstat(tree).st_mode) else empty
-            if tree != empty:
-                os.close(tree)
+            empty = _mask_one(root_fd, path, empty)
     if empty >= 0:
         os.close(empty)
+
+
+def _mask_one(root_fd: int, path: str, empty: int) -> int:
+    """`empty` is a descriptor of an empty directory that masks another path already, or -1; returns the next one's.
+
+    Once attached it can be cloned, which is cheaper than another superblock.
+    """
+    target = _existing(root_fd, path)
+    if target < 0:
+        return empty
+    if not stat.S_ISDIR(os.fstat(target).st_mode):
+        tree = open_tree("/dev/null")
+    elif empty >= 0:
+        tree = open_tree("", dir_fd=empty)
+    else:
+        options = "ro,size=4k,nr_inodes=2,mode=755"
+        tree = empty = new_mount("tmpfs", options, source="tmpfs", attributes=MOUNT_ATTR_RDONLY)
+    move_mount(tree, target)
+    os.close(target)
+    if tree != empty:
+        os.close(tree)
+    return empty
 
 
 def make_read_only(root_fd: int, paths: Iterable[str]) -> None:
