@@ -74,6 +74,10 @@ class ContainerStarter:
             if waiting.reason in IMAGE_REASONS:
                 self._retries.pop(name, None)
 
+    def try_again(self) -> None:
+        """The Pod was changed: what kept a container from starting may be mended."""
+        self._retries.clear()
+
     def clear(self) -> None:
         self.waiting.clear()
         self._retries.clear()

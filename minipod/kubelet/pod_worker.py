@@ -86,6 +86,8 @@ class PodWorker:
         self.pod = pod
         self.sandbox.pod = pod
         if news:
+            self._starter.try_again()
+            self._sandbox_retry_at = None
             self._wake.set()
 
     def removed(self) -> None:

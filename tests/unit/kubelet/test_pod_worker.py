@@ -178,6 +178,16 @@ async def test_an_unexpected_error_is_survived(stage: Stage) -> None:
     await stage.until(lambda: stage.phase == "Running")
 
 
+async def test_a_pod_that_was_mended_is_tried_at_once(stage: Stage) -> None:
+    stage.begin(pod(container(image="no/such:1")))
+    await stage.until(lambda: stage.phase == "Pending")
+    mended = codec.copy(stage.worker.pod)
+    mended.spec.containers[0].image = "minipod/base"
+    mended.metadata.generation = 2
+    stage.worker.update(mended)
+    await stage.until(lambda: stage.phase == "Running")
+
+
 async def test_a_deletion_during_birth_ends_the_pod(stage: Stage) -> None:
     stage.runtime.gate = asyncio.Event()
     stage.begin(pod())
