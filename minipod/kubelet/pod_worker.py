@@ -17,7 +17,8 @@ from minipod.api.scheme import PODS
 from minipod.kubelet import events
 from minipod.kubelet.actions import PodActions, Start, compute_pod_actions
 from minipod.kubelet.admission import admit, warnings
-from minipod.kubelet.backoff import MICROSECONDS, retry_delay
+from minipod.kubelet.alarm import Alarm, Retries
+from minipod.kubelet.backoff import MICROSECONDS
 from minipod.kubelet.container_starter import ContainerStarter
 from minipod.kubelet.pod_reporter import PodReporter, go_duration
 from minipod.kubelet.records import History, latest
@@ -54,13 +55,16 @@ class PodWorker:
         self.uid = pod.metadata.uid or ""
         self._services = services
         self._on_done = on_done
-        self._wake = asyncio.Event()
+        self._alarm = Alarm(services.clock)
         self._gone = False
         self._shutdown_grace: float | None = None
         self._shut_down = asyncio.Event()
         self._over = False
         self._failed = _failure_on_record(pod)
-        self._failures = 0
+        self._retries = Retries(services.clock, initial=SYNC_RETRY_INITIAL, maximum=SYNC_RETRY_MAXIMUM)
+        self._sandbox_retries = Retries(
+            services.clock, initial=SYNC_RETRY_INITIAL, maximum=SYNC_RETRY_MAXIMUM
+        )
         self._sandbox_retry_at: int | None = None
         self.sandbox = PodSandbox(pod, services)
         self._starter = ContainerStarter(self.sandbox, services)
@@ -88,27 +92,27 @@ class PodWorker:
         if news:
             self._starter.try_again()
             self._sandbox_retry_at = None
-            self._wake.set()
+            self._alarm.ring()
 
     def removed(self) -> None:
         """The Pod is no longer in the API: whatever runs must end."""
         self._gone = True
-        self._wake.set()
+        self._alarm.ring()
 
     def wake(self) -> None:
         """Something happened to the pod's processes: look again."""
-        self._wake.set()
+        self._alarm.ring()
 
     def images_changed(self) -> None:
         """An image arrived or left: containers that wait for one need not wait for their delay."""
         if self._starter.waiting:
             self._starter.forget_image_problems()
-            self._wake.set()
+            self._alarm.ring()
 
     async def shut_down(self, grace: float | None) -> None:
         """End the pod's processes (within `grace` seconds, if given) and start none; the Pod stays in the API."""
         self._shutdown_grace = float("inf") if grace is None else grace
-        self._wake.set()
+        self._alarm.ring()
         await self._shut_down.wait()
 
     async def stop(self) -> None:
@@ -128,7 +132,7 @@ class PodWorker:
 
     async def _step(self) -> bool:
         """Look, decide, act, report; then sleep until there is a reason to do it again. True when all is over."""
-        self._wake.clear()
+        self._alarm.reset()
         failed = False
         try:
             if self._ending:
@@ -139,7 +143,7 @@ class PodWorker:
                 deadline = None
             else:
                 deadline = await self._sync()
-            self._failures = 0
+            self._retries.succeeded()
         except StatusError as error:
             failed, deadline = True, self._retry_later(f"cannot sync pod: {error}")
         except Exception:
@@ -147,7 +151,7 @@ class PodWorker:
             failed, deadline = True, self._retry_later("internal error")
         # A wake-up for an end may have been spent while containers were being stopped.
         if failed or not self._stopping or self._shut_down.is_set():
-            await self._sleep_until(deadline)
+            await self._alarm.sleep(deadline)
         return False
 
     @property
@@ -214,11 +218,13 @@ class PodWorker:
             return False
         self._sandbox_retry_at = None
         try:
-            return await self._start_in_sandbox(actions, starts)
+            started = await self._start_in_sandbox(actions, starts)
         except SandboxSetupError as error:
             self._event(events.WARNING, error.reason, error.message)
-            self._sandbox_retry_at = self._after_failure()
+            self._sandbox_retry_at = self._sandbox_retries.failed()
             return False
+        self._sandbox_retries.succeeded()
+        return started
 
     async def _start_in_sandbox(self, actions: PodActions, starts: list[Start]) -> bool:
         """Containers are made while the sandbox is being connected, and started when it is."""
@@ -341,7 +347,7 @@ class PodWorker:
             grace = grace_seconds(self.pod, gone=self._gone, limit=self._shutdown_grace)
             return kill_at(self.pod, began=began, grace=grace)
 
-        await stop_containers(self._services, self.uid, ids, deadline=deadline, wait=self._wait_for_change)
+        await stop_containers(self._services, self.uid, ids, deadline=deadline, wait=self._alarm.nap)
 
     # -- reporting and waiting -------------------------------------------------------------------------------------
 
@@ -363,31 +369,10 @@ class PodWorker:
         return {"pod": f"{self.pod.metadata.namespace}/{self.pod.metadata.name}", "uid": self.uid}
 
     def _retry_later(self, why: str) -> int:
-        at = self._after_failure()
+        at = self._retries.failed()
         delay = go_duration((at - self._services.clock()) / MICROSECONDS)
         log.warning("%s; trying again in %s", why, delay, extra=self._names())
         return at
-
-    def _after_failure(self) -> int:
-        """When (µs) to try again what failed just now."""
-        self._failures += 1
-        delay = retry_delay(self._failures, initial=SYNC_RETRY_INITIAL, maximum=SYNC_RETRY_MAXIMUM)
-        return self._services.clock() + round(delay * MICROSECONDS)
-
-    async def _wait_for_change(self, until: int | None) -> None:
-        await self._sleep_until(until)
-        self._wake.clear()
-
-    async def _sleep_until(self, deadline: int | None) -> None:
-        """Until woken, or until `deadline` (µs since the epoch)."""
-        if deadline is None:
-            await self._wake.wait()
-            return
-        try:
-            async with asyncio.timeout(max(0.0, (deadline - self._services.clock()) / MICROSECONDS)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
 
 
 def _asked(pod: core_v1.Pod) -> tuple[object, ...]:

@@ -21,11 +21,15 @@ from minipod.runtime.types import (
 
 
 class FakeRuntime:
-    """`calls` are the verbs in order; `fail` makes a verb raise once; `obedient` containers end on any signal."""
+    """`calls` are the verbs in order; `fail` makes a verb raise once, `broken` always.
+
+    `obedient` containers end on any signal.
+    """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.fail: dict[str, Exception] = {}
+        self.broken: dict[str, Exception] = {}
         self.obedient = True
         self.gate: asyncio.Event | None = None
         """When set, run_sandbox waits for it."""
@@ -153,6 +157,8 @@ class FakeRuntime:
 
     def _called(self, verb: str) -> None:
         self.calls.append(verb)
+        if verb in self.broken:
+            raise self.broken[verb]
         if verb in self.fail:
             raise self.fail.pop(verb)
 

@@ -154,6 +154,21 @@ async def test_a_sandbox_that_cannot_be_made_is_tried_again(stage: Stage) -> Non
     await stage.until(lambda: stage.phase == "Running")
 
 
+async def test_tries_at_a_sandbox_come_slower_and_slower(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minipod.kubelet.pod_worker.SYNC_RETRY_INITIAL", 0.05)
+    stage.runtime.broken["run_sandbox"] = sandbox_trouble()
+    stage.begin(pod())
+    moments = []
+    for tries in range(1, 5):
+        await stage.until(lambda tries=tries: stage.runtime.calls.count("run_sandbox") == tries)  # type: ignore[misc]
+        moments.append(time.monotonic())
+    assert moments[3] - moments[2] > 2 * (moments[1] - moments[0])
+    stage.runtime.broken.clear()
+    await stage.until(lambda: stage.phase == "Running")
+
+
 async def test_a_failed_start_counts_as_an_end(stage: Stage) -> None:
     stage.runtime.fail["start main"] = no_such_file("/bin/x")
     stage.begin(pod(restartPolicy="Never"))

@@ -1,0 +1,58 @@
+"""How a pod worker sleeps: until it is rung, or until a moment that it asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from minipod.kubelet.backoff import MICROSECONDS, retry_delay
+
+
+class Alarm:
+    """`clock` gives microseconds since the epoch, as do all moments here."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def reset(self) -> None:
+        self._rung.clear()
+
+    async def sleep(self, until: int | None) -> None:
+        """Until rung, or until the given moment. Returns at once when it was rung before."""
+        if until is None:
+            await self._rung.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, (until - self._clock()) / MICROSECONDS)):
+                await self._rung.wait()
+        except TimeoutError:
+            pass
+
+    async def nap(self, until: int | None) -> None:
+        """Sleep and reset: for a wait inside of something that goes on afterwards."""
+        await self.sleep(until)
+        self.reset()
+
+
+class Retries:
+    """Counts failures in a row; each makes the next try wait longer."""
+
+    def __init__(self, clock: Callable[[], int], *, initial: float, maximum: float) -> None:
+        """Delays in seconds."""
+        self._clock = clock
+        self._initial = initial
+        self._maximum = maximum
+        self._failures = 0
+
+    def failed(self) -> int:
+        """When (µs) to try again what failed just now."""
+        self._failures += 1
+        delay = retry_delay(self._failures, initial=self._initial, maximum=self._maximum)
+        return self._clock() + round(delay * MICROSECONDS)
+
+    def succeeded(self) -> None:
+        self._failures = 0
