@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ VERBS = {
         "exec": "Run a command in a container",
         "attach": "Attach to a running container",
         "anatomy": "Draw what a pod is made of: processes, namespaces, cgroups, network, layers",
+        "top": "Show what pods use",
         "image": "Import, build, list and remove images",
     },
     "Node": {
@@ -126,6 +128,10 @@ root = _root()
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and leave with kubectl's exit codes: 1 on errors, a process's own code from exec."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that lacks a character gets a question mark, not a traceback.
+            stream.reconfigure(errors="replace")
     try:
         code = run(list(sys.argv[1:] if args is None else args))
         sys.stdout.flush()

@@ -19,6 +19,7 @@ from minipod.cli.logs import _query
 from minipod.cli.manifest_verbs import places
 from minipod.cli.pods import choose_container, container_names
 from minipod.cli.run import build_pod
+from minipod.cli.top import Usage, measure, table
 from minipod.cli.wait import parse_for, why_not
 from minipod.client.streaming import StreamExit
 from tests.unit.cli.samples import objects
@@ -270,3 +271,24 @@ def test_a_processs_exit_code_becomes_ours(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(ProcessExitError):
         leave_with(StreamExit(127, "exec /bin/nope: no such file or directory"))
     assert "/bin/nope" in capsys.readouterr().err
+
+
+def summary(cpu: int, memory: int) -> dict[str, Any]:
+    stats = {"cpu": {"usageCoreNanoSeconds": cpu}, "memory": {"workingSetBytes": memory}}
+    container = {"name": "app", **stats}
+    return {
+        "pods": [{"podRef": {"namespace": "default", "name": "web"}, "containers": [container], **stats}]
+    }
+
+
+def test_top_is_the_difference_of_two_looks() -> None:
+    usages = measure(summary(1_000_000_000, 0), summary(1_500_000_000, 12 << 20), 2.0)
+    assert usages == [
+        Usage("default", "web", "", 250, 12 << 20),
+        Usage("default", "web", "app", 250, 12 << 20),
+    ]
+    assert measure({"pods": []}, summary(10_000_000, 0), 1.0)[0].cpu == 10
+    assert table(usages[:1], namespaces=True, containers=False, headers=True) == (
+        "NAMESPACE   NAME   CPU(cores)   MEMORY(bytes)\ndefault     web    250m         12Mi\n"
+    )
+    assert table(usages[1:], namespaces=False, containers=True, headers=False) == "web   app   250m   12Mi\n"
