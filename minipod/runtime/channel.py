@@ -252,8 +252,15 @@ class Channel:
         return self.socket.fileno()
 
     def send(self, message: Message, *, serial: int = 0, fds: tuple[int, ...] = ()) -> None:
-        """Send now what the socket takes and keep the rest. Raises OSError when the peer is gone."""
+        """Send now what the socket takes and keep the rest.
+
+        Raises OSError when the peer is gone, ProtocolError for a message that no peer would take.
+        """
         body = wire.encode({"type": type(message).__name__, "serial": serial, "fields": message})
+        if len(body) > MAX_FRAME:
+            raise ProtocolError(
+                f"{type(message).__name__} of {len(body)} bytes: at most {MAX_FRAME} can be sent"
+            )
         self._queue.append((_HEADER.pack(len(body), len(fds)) + body, fds))
         self.backlog += _HEADER.size + len(body)
         self.flush()

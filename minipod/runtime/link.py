@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from minipod.runtime.errors import (
     StartError,
 )
 from minipod.runtime.types import ProcessExit
+
+log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 150.0
 """Seconds until a shim that does not answer counts as gone; longer than any bound of its own."""
@@ -116,7 +119,9 @@ class Link:
         try:
             for received in self._channel.receive():
                 self._received(received)
-        except (EOFError, OSError, ProtocolError):
+        except (EOFError, OSError, ProtocolError) as error:
+            if isinstance(error, ProtocolError):
+                log.error("hanging up on a peer: %s", error)
             if not self.closed:
                 self.close()
                 self._on_lost()

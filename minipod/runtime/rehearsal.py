@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minipod.linux import tree
-from minipod.runtime import device_rules, dry_start, launch, namespace_plan, sync
+from minipod.runtime import device_rules, launch, namespace_plan, sync
 from minipod.runtime.channel import (
     TO_DAEMON,
     Attach,

@@ -13,7 +13,7 @@ import struct
 import traceback
 from typing import NoReturn
 
-from minipod.linux import prctl
+from minipod.linux import prctl, process
 from minipod.runtime import launch
 from minipod.runtime.channel import (
     VERSION,
@@ -236,6 +236,9 @@ def main(message: MakeShim, connection_fd: int, kept_fd: int = -1) -> NoReturn:
     code = 1
     try:
         sock = _detach(connection_fd, kept_fd)
+        process.set_title(
+            f"minipod shim {message.config.namespace}/{message.config.name} {message.config.uid}"
+        )
         try:
             launch.enter_private_mounts()
             shim = Shim(message, sock)

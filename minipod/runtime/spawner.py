@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from minipod.linux import capabilities, prctl
 from minipod.linux.cgroup2 import cgroup
-from minipod.linux.process import clone3
+from minipod.linux.process import clone3, set_title
 from minipod.runtime import device_rules, dry_start, launch, readonly_exe, removal, shim
 from minipod.runtime.channel import TO_SPAWNER, Channel, MakeShim, Received, Refused
 from minipod.runtime.children import failure_of
@@ -166,6 +166,7 @@ def _load_device_program() -> int:
 def _prepare() -> None:
     """What shims inherit: signals they ignore, little to fear from the out-of-memory killer, and some warm caches."""
     prctl.set_name(shim.NAME)
+    set_title("minipod spawner")
     capabilities.last()
     launch.cgroup_mount()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

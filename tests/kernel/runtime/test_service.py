@@ -59,6 +59,41 @@ async def test_each_process_of_a_pod_is_in_its_own_leaf_of_the_pods_cgroup(world
     assert cgroup.processes(group) == []
 
 
+async def test_ps_tells_what_the_processes_are(world: World) -> None:
+    status = await world.service.run_sandbox(world.sandbox())
+
+    def cmdline(pid: int) -> str:
+        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0")
+
+    assert cmdline(status.shim_pid) == "minipod shim default/pod-1 pod-1"
+    assert cmdline(world.spawner_pid) == "minipod spawner"
+    assert Path(f"/proc/{status.shim_pid}/comm").read_text() == "minipod-shim\n"
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="reads registers of a system call")
+async def test_an_idle_shim_sleeps_without_a_timeout(world: World) -> None:
+    status = await world.service.run_sandbox(world.sandbox())
+    container = await world.run(status, "sleep", "1000")
+    await world.service.signal_container("pod-1", container.id, signal.SIGCONT)
+
+    def sleeps_for_ever() -> bool:
+        call = Path(f"/proc/{status.shim_pid}/syscall").read_text().split()
+        return call[0] == "232" and int(call[4], 16) & 0xFFFFFFFF == 0xFFFFFFFF  # epoll_wait(..., -1)
+
+    await asyncio.to_thread(wait_until, sleeps_for_ever)
+
+
+async def test_a_shim_is_small(world: World) -> None:
+    """With a container running; other Pythons than 3.11 are smaller (immortal objects)."""
+    status = await world.service.run_sandbox(world.sandbox())
+    await world.run(status, "sleep", "1000")
+    private = 0
+    for pid in (status.shim_pid, status.infra_pid):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        private += sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+    assert private <= 3 * 1024
+
+
 async def test_a_shim_holds_nothing_of_the_daemon(world: World) -> None:
     status = await world.service.run_sandbox(world.sandbox())
     fds = Path(f"/proc/{status.shim_pid}/fd")
@@ -381,7 +416,7 @@ async def test_a_created_container_waits_ready_and_has_run_nothing(world: World)
     assert (created.state, created.pid, created.started_at) == (ContainerState.CREATED, 0, 0)
     (pid,) = cgroup.processes(world.cgroup_root / world.word / "pod-1" / config.id)
     await asyncio.to_thread(wait_until, lambda: Path(f"/proc/{pid}/root/bin/sh").exists())
-    assert b"spawner" in Path(f"/proc/{pid}/cmdline").read_bytes()  # not yet the command
+    assert b"minipod shim" in Path(f"/proc/{pid}/cmdline").read_bytes()  # not yet the command
     await world.service.signal_container(
         "pod-1", config.id, signal.SIGKILL
     )  # nothing runs that could get it
