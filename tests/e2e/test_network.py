@@ -23,7 +23,8 @@ def test_containers_of_a_pod_meet_on_loopback_and_pods_by_address(node: Daemon) 
     node.apply(pod("server", container(SERVE, "web"), container(FOREVER, "other")), pod("client"))
     address = node.wait_pod("server")["status"]["podIP"]
     node.wait_pod("client")
-    get = ("wget", "-q", "-O", "-", "-T", "3")
+    # busybox 1.35 crashes when wget is given -T
+    get = ("timeout", "3", "wget", "-q", "-O", "-")
     wait_until(
         lambda: (
             node.cli(
@@ -44,7 +45,9 @@ def test_a_host_port_leads_to_the_pod(node: Daemon) -> None:
     wait_until(lambda: fetch(node, "http://127.0.0.1:18080") == "page\n")
     gateway = node.out("exec", "visitor", "--", "sh", "-c", "ip route | awk '/default/ {print $3}'").strip()
     assert fetch(node, f"http://{gateway}:18080") == "page\n"
-    seen = node.out("exec", "visitor", "--", "wget", "-q", "-O", "-", "-T", "3", f"http://{gateway}:18080")
+    seen = node.out(
+        "exec", "visitor", "--", "timeout", "3", "wget", "-q", "-O", "-", f"http://{gateway}:18080"
+    )
     assert seen == "page\n"
     node.cli("delete", "pod", "published")
     assert fetch(node, "http://127.0.0.1:18080") == ""
