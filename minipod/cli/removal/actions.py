@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minipod.cli.errors import CommandError
-from minipod.cli.removal.survey import DATA_NAMES, RUN_NAMES, Survey, strangers
+from minipod.cli.removal.survey import DATA_MARKS, RUN_MARKS, Survey, strangers
 from minipod.config import Config
 from minipod.linux import tree
 from minipod.linux.cgroup2 import cgroup
@@ -19,8 +19,8 @@ TIMEOUT = 20.0
 
 def check(config: Config, found: Survey) -> None:
     """Refuse to remove what is not ours, before anything is removed. Raises CommandError."""
-    for path, names in ((config.data_dir, DATA_NAMES), (config.run_dir, RUN_NAMES)):
-        if problem := strangers(path, names):
+    for path, marks in ((config.data_dir, DATA_MARKS), (config.run_dir, RUN_MARKS)):
+        if problem := strangers(path, marks):
             raise CommandError(f"{problem}: nothing was removed")
     if os.getpid() in found.processes:
         raise CommandError(

@@ -18,9 +18,12 @@ from minipod.network.veth import veth_name
 
 POD_LOG = re.compile(r"[^_]+_[^_]+_(?P<uid>[0-9a-f-]{36})")
 
-DATA_NAMES = frozenset(("lock", "state.db", "state.db-wal", "state.db-shm", "pki", "images", "pods"))
-RUN_NAMES = frozenset(("lock", "minipod.sock", "pods", "network", "shared"))
-"""All that a data or run directory of ours holds. A directory with anything else is not ours to remove."""
+LOCK = "lock"
+"""What a daemon makes in each of its directories before anything else."""
+
+DATA_MARKS = frozenset(("state.db", "images", "pods"))
+RUN_MARKS = frozenset(("minipod.sock", "pods", "network"))
+"""What only a data or run directory of ours holds beside the lock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +80,17 @@ def known_uids(config: Config) -> frozenset[str]:
     return frozenset(found)
 
 
-def strangers(path: Path, names: frozenset[str]) -> str:
-    """Why this directory must not be removed, or nothing."""
+def strangers(path: Path, marks: frozenset[str]) -> str:
+    """Why this directory is not ours to remove, or nothing. Ours has the lock and a mark, or nothing but those."""
     try:
-        others = sorted(set(os.listdir(path)) - names)
+        names = frozenset(os.listdir(path))
     except FileNotFoundError:
         return ""
     except NotADirectoryError:
         return f"{path} is not a directory"
-    return f"{path} also holds what is not minipod's: {', '.join(others[:5])}" if others else ""
+    if names <= marks | {LOCK} or (LOCK in names and names & marks):
+        return ""
+    return f"{path} is no directory of minipod's: it holds {', '.join(sorted(names)[:5])}"
 
 
 def _processes(group: Path) -> list[int]:

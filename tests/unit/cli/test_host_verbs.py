@@ -15,7 +15,7 @@ from minipod.cli.doctor import as_json, as_text, status_of
 from minipod.cli.health.checks import CHECKS, NEEDED_CAPABILITIES, Facts, judge
 from minipod.cli.health.facts import dropping_chains, file_system, has_default_route
 from minipod.cli.pod_drawing import draw_pod, shared_namespaces, size
-from minipod.cli.removal.survey import DATA_NAMES, known_uids, look, strangers
+from minipod.cli.removal.survey import DATA_MARKS, known_uids, look, strangers
 from minipod.config import Config
 
 TRIALS = (
@@ -154,13 +154,17 @@ def test_only_our_pods_logs_are_ours(tmp_path: Path) -> None:
 
 
 def test_a_directory_with_strangers_is_not_ours(tmp_path: Path) -> None:
-    assert strangers(tmp_path / "none", DATA_NAMES) == ""
-    assert strangers(tmp_path, DATA_NAMES) == ""
+    assert strangers(tmp_path / "none", DATA_MARKS) == ""
+    assert strangers(tmp_path, DATA_MARKS) == ""
     (tmp_path / "state.db").touch()
-    assert strangers(tmp_path, DATA_NAMES) == ""
+    assert strangers(tmp_path, DATA_MARKS) == ""
     (tmp_path / "thesis.tex").touch()
-    assert "thesis.tex" in strangers(tmp_path, DATA_NAMES)
-    assert "not a directory" in strangers(tmp_path / "state.db", DATA_NAMES)
+    assert "thesis.tex" in strangers(tmp_path, DATA_MARKS)
+    (tmp_path / "lock").touch()
+    assert strangers(tmp_path, DATA_MARKS) == ""
+    (tmp_path / "state.db").rename(tmp_path / "other.db")
+    assert "thesis.tex" in strangers(tmp_path, DATA_MARKS)
+    assert "not a directory" in strangers(tmp_path / "other.db", DATA_MARKS)
 
 
 def test_who_holds_a_lock(tmp_path: Path) -> None:
