@@ -14,7 +14,7 @@ from typing import Any
 from minipod.api import core_v1
 from minipod.images.types import Image
 from minipod.kubelet import cgroup_view, proc
-from minipod.kubelet.container_config import PodContext, log_path
+from minipod.kubelet.container_config import PodContext, container_rootfs, log_path
 from minipod.kubelet.pod_names import all_containers
 from minipod.kubelet.records import CONTAINER_ID_PREFIX, LABEL_IMAGE, LABEL_IMAGE_ID, LABEL_PROCESS
 from minipod.kubelet.volumes.manager import plan_volumes
@@ -81,7 +81,7 @@ def _container(
     process: dict[str, Any] = json.loads(status.labels.get(LABEL_PROCESS, "{}"))
     user = process.get("user", {})
     image = facts.images.get(status.labels.get(LABEL_IMAGE_ID, ""))
-    writable = facts.context.pod_dir / "containers" / status.name / str(status.attempt)
+    rootfs = container_rootfs(facts.context, status.name, status.attempt, image) if image else None
     is_init = any(c.name == spec.name for c in facts.pod.spec.initContainers)
     return {
         "name": status.name,
@@ -96,9 +96,9 @@ def _container(
         "namespaces": proc.namespaces(status.pid) if status.pid else {},
         "cgroup": cgroup_view.describe(group),
         "rootfs": {
-            "layers": [str(layer) for layer in image.layers] if image else [],
-            "upper": str(writable / "upper"),
-            "work": str(writable / "work"),
+            "layers": [str(layer) for layer in rootfs.lower] if rootfs else [],
+            "upper": str(rootfs.upper) if rootfs else "",
+            "work": str(rootfs.work) if rootfs else "",
         },
         "mounts": _mounts(spec, volumes),
         "logPath": str(log_path(facts.context, status.name, status.attempt)),

@@ -57,16 +57,13 @@ class PodContext:
     uid: str
     pod_dir: Path
     log_dir: Path
+    shared_dir: Path
+    """hosts, hostname and resolv.conf of the pod, and where its /dev/shm is mounted. Gone after a reboot."""
     cgroup: str
     hostname: PodHostname
     settings: NodeSettings
     problem: str = ""
     """Why no sandbox can be made of this pod whatever the node does, e.g. a name too long for the kernel."""
-
-    @property
-    def shared_dir(self) -> Path:
-        """hosts, hostname and resolv.conf of the pod, and where its /dev/shm is mounted. Gone after a reboot."""
-        return self.settings.run_dir / "shared" / self.uid
 
     @property
     def shm(self) -> Path:
@@ -84,8 +81,9 @@ def pod_context(pod: core_v1.Pod, settings: NodeSettings) -> PodContext:
         problem = str(error)
     return PodContext(
         uid=uid,
-        pod_dir=settings.data_dir / "pods" / uid,
+        pod_dir=settings.data_dir / f"pods/{uid}",
         log_dir=settings.log_dir / log_directory_name(pod),
+        shared_dir=settings.run_dir / f"shared/{uid}",
         cgroup=cgroups.pod_cgroup(settings.cgroup_parent, pod),
         hostname=hostname,
         settings=settings,
@@ -149,16 +147,15 @@ def container_config(
         env,
         etc_dir=context.shared_dir,
         shm=Path("/dev/shm") if pod.spec.hostIPC else context.shm,  # noqa: S108
-        subpath_dir=context.pod_dir / "volume-subpaths" / container.name / str(request.attempt),
+        subpath_dir=context.pod_dir / f"volume-subpaths/{container.name}/{request.attempt}",
     )
     process = _process(pod, request, env, context)
-    writable = context.pod_dir / "containers" / container.name / str(request.attempt)
     return ContainerConfig(
         name=container.name,
         attempt=request.attempt,
         id=request.id,
         oci=_oci(pod, request, context, process, mounts, host_devices),
-        rootfs=OverlayRootfs(lower=image.layers, upper=writable / "upper", work=writable / "work"),
+        rootfs=container_rootfs(context, container.name, request.attempt, image),
         subpaths=mounts.subpaths,
         log_path=log_path(context, container.name, request.attempt),
         stdin=bool(container.stdin),
@@ -169,7 +166,13 @@ def container_config(
 
 
 def log_path(context: PodContext, name: str, attempt: int) -> Path:
-    return context.log_dir / name / f"{attempt}.log"
+    return context.log_dir / f"{name}/{attempt}.log"
+
+
+def container_rootfs(context: PodContext, name: str, attempt: int, image: Image) -> OverlayRootfs:
+    """The image's layers below a writable layer of this attempt's own."""
+    writable = context.pod_dir / f"containers/{name}/{attempt}"
+    return OverlayRootfs(lower=image.layers, upper=writable / "upper", work=writable / "work")
 
 
 def lacking_capabilities(container: core_v1.Container, settings: NodeSettings) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def system_mounts(container: core_v1.Container) -> list[Mount]:
 def _pod_mounts(container: core_v1.Container, etc_dir: Path, shm: Path) -> list[Mount]:
     access = "ro" if read_only_rootfs(container) else "rw"
     files = [
-        _mount(f"/etc/{name}", "bind", str(etc_dir / name), ["rbind", "rprivate", access])
+        _mount(f"/etc/{name}", "bind", f"{etc_dir}/{name}", ["rbind", "rprivate", access])
         for name in ("hosts", "hostname", "resolv.conf")
     ]
     return [*files, _mount("/dev/shm", "bind", str(shm), ["rbind", "rprivate", "rw"])]  # noqa: S108

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +22,14 @@ from minipod.runtime.types import (
 
 
 class FakeRuntime:
-    """`calls` are the verbs in order; `fail` makes a verb raise once, `broken` always.
+    """`calls` are the verbs in order, `moments` their times; `fail` makes a verb raise once, `broken` always.
 
     `obedient` containers end on any signal.
     """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.moments: list[float] = []
         self.fail: dict[str, Exception] = {}
         self.broken: dict[str, Exception] = {}
         self.obedient = True
@@ -157,6 +159,7 @@ class FakeRuntime:
 
     def _called(self, verb: str) -> None:
         self.calls.append(verb)
+        self.moments.append(time.monotonic())
         if verb in self.broken:
             raise self.broken[verb]
         if verb in self.fail:
