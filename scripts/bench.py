@@ -33,7 +33,7 @@ import psutil  # noqa: E402
 from minipod.client.http import ApiClient  # noqa: E402
 from tests.helpers.daemon import Daemon, base_tar, running  # noqa: E402
 from tests.helpers.isolation import unique_directory, unique_word  # noqa: E402
-from tests.helpers.manifests import pod  # noqa: E402
+from tests.helpers.manifests import FOREVER, container, pod  # noqa: E402
 
 PODS = "/api/v1/namespaces/default/pods"
 
@@ -61,6 +61,15 @@ class Api:
     def request(self, method: str, path: str, body: Any = None) -> Any:
         with ApiClient(str(self._socket)) as client:
             return client.request(method, path, body=body)
+
+    def first_output(self, name: str) -> None:
+        """Wait until a pod is ready and has printed something."""
+        wait_ready(self, name)
+        with (
+            ApiClient(str(self._socket)) as client,
+            client.stream("GET", f"{PODS}/{name}/log", query={"follow": True}) as output,
+        ):
+            next(iter(output))
 
     def watch(self, **query: str) -> Iterator[dict[str, Any]]:
         with ApiClient(str(self._socket)) as client:
@@ -139,8 +148,8 @@ def deaths(daemon: Daemon, count: int) -> dict[str, float]:
     times = []
     for index in range(count):
         name = f"death-{index}"
-        api.request("POST", PODS, pod(name))
-        wait_ready(api, name)
+        api.request("POST", PODS, pod(name, container("trap 'exit 0' TERM; echo listening; " + FOREVER)))
+        api.first_output(name)  # not before its trap is set: PID 1 would not notice the signal
         times.append(delete_and_wait(api, name) * 1e3)
     return summary(times)
 

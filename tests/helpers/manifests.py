@@ -15,7 +15,10 @@ def container(script: str = FOREVER, name: str = "main", **fields: Any) -> dict[
 def pod(
     name: str, *containers: dict[str, Any], labels: dict[str, str] | None = None, **spec: Any
 ) -> dict[str, Any]:
-    """`spec` are further fields of the pod's spec; without containers there is one that runs forever."""
+    """`spec` are further fields of the pod's spec; without containers there is one that runs forever.
+
+    The grace period is short: a SIGTERM that comes before the shell has set its trap is lost on a PID 1.
+    """
     metadata: dict[str, Any] = {"name": name}
     if labels:
         metadata["labels"] = labels
@@ -23,5 +26,9 @@ def pod(
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": metadata,
-        "spec": {"containers": list(containers) or [container()], **spec},
+        "spec": {
+            "terminationGracePeriodSeconds": 2,
+            "containers": list(containers) or [container()],
+            **spec,
+        },
     }
