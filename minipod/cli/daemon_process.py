@@ -27,10 +27,11 @@ class DaemonProcess:
 
     def terminate(self) -> None:
         """Ask it to end (SIGTERM); one that has ended already is fine."""
-        try:
-            signal.pidfd_send_signal(self.pidfd, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it now (SIGKILL)."""
+        self._send(signal.SIGKILL)
 
     def wait(self, timeout: float) -> bool:
         """Whether it has ended within `timeout` seconds."""
@@ -40,6 +41,12 @@ class DaemonProcess:
 
     def close(self) -> None:
         os.close(self.pidfd)
+
+    def _send(self, signum: signal.Signals) -> None:
+        try:
+            signal.pidfd_send_signal(self.pidfd, signum)
+        except ProcessLookupError:
+            pass
 
 
 def find_daemon(path: str) -> DaemonProcess | None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+from minipod.cli.daemon_process import DaemonProcess
 from minipod.cli.errors import CommandError
 from minipod.cli.removal.survey import DATA_MARKS, RUN_MARKS, Survey, strangers
 from minipod.config import Config
 from minipod.linux import tree
 from minipod.linux.cgroup2 import cgroup
+
+PATIENCE = 5.0
+"""Seconds that a spawner whose daemon has ended gets to notice."""
 
 TIMEOUT = 20.0
 """Seconds that killed processes may take to be gone."""
@@ -39,6 +44,8 @@ def remove(config: Config, found: Survey) -> list[str]:
             # One thing that resists must not keep the rest on the host.
             problems.append(f"cannot remove {what}: {error}")
 
+    for pid in found.spawners:
+        attempt(f"process {pid}", functools.partial(_end, pid))
     if found.cgroup:
         group = found.cgroup
         attempt(f"cgroup {group}", lambda: _remove_cgroup(group))
@@ -58,6 +65,18 @@ def _remove_cgroup(group: Path) -> None:
     if not cgroup.wait_for_event(group, "populated", 0, TIMEOUT):
         raise TimeoutError(f"its processes have not ended within {TIMEOUT:g} s of being killed")
     cgroup.remove(group, TIMEOUT)
+
+
+def _end(pid: int) -> None:
+    """Wait until the process has ended by itself; if it does not, kill it."""
+    try:
+        process = DaemonProcess(pid, os.pidfd_open(pid))
+    except ProcessLookupError:
+        return
+    with closing(process):
+        if not process.wait(PATIENCE):
+            process.kill()
+            process.wait(TIMEOUT)
 
 
 def _remove_network(config: Config) -> None:

@@ -32,6 +32,8 @@ class Survey:
 
     cgroup: Path | None = None
     processes: tuple[int, ...] = ()
+    spawners: tuple[int, ...] = ()
+    """Fork servers, which are in no cgroup of ours; each ends by itself when its daemon has."""
     links: tuple[str, ...] = ()
     nft_table: bool = False
     directories: tuple[Path, ...] = ()
@@ -39,7 +41,7 @@ class Survey:
 
     def lines(self) -> list[str]:
         """One line for each thing, for people."""
-        found = [f"process {pid}{_name(pid)}" for pid in self.processes]
+        found = [f"process {pid}{_name(pid)}" for pid in (*self.processes, *self.spawners)]
         found += [f"cgroup {self.cgroup}"] if self.cgroup else []
         found += [f"network interface {link}" for link in self.links]
         found += ["nftables table"] if self.nft_table else []
@@ -53,6 +55,7 @@ def look(config: Config, uids: frozenset[str] | None = None) -> Survey:
     return Survey(
         cgroup=group,
         processes=tuple(_processes(group)) if group else (),
+        spawners=tuple(_spawners(config.run_dir)),
         links=tuple(_links(config, uids)),
         nft_table=_has_table(config.nft_table),
         directories=tuple(p for p in (config.data_dir, config.run_dir) if p.exists()),
@@ -101,6 +104,19 @@ def _processes(group: Path) -> list[int]:
         except OSError:
             continue
     return sorted(set(found))
+
+
+def _spawners(run_dir: Path) -> list[int]:
+    """A spawner is told its scratch directory on its command line."""
+    mark = f"{run_dir / 'spawner'}'".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and mark in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return sorted(found)
 
 
 def _name(pid: int) -> str:

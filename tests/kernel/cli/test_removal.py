@@ -74,6 +74,21 @@ def test_processes_cgroups_and_directories_go(
     assert kept.read_text() == "kept"
 
 
+def test_a_spawner_whose_daemon_has_gone_ends(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "PATIENCE", 0.05)
+    script = f"import time; main = lambda *_: time.sleep(1000); main(3, '{config.run_dir / 'spawner'}')"
+    spawner = subprocess.Popen([sys.executable, "-c", script])
+    try:
+        found = wait_until(lambda: (seen := look(config)).spawners and seen)
+        assert found.spawners == (spawner.pid,)
+        assert any(line.startswith(f"process {spawner.pid}") for line in found.lines())
+        assert actions.remove(config, found) == []
+        assert spawner.wait(timeout=5) == -9
+    finally:
+        spawner.kill()
+        spawner.wait()
+
+
 def test_what_is_not_ours_is_refused_before_anything_is_removed(config: Config) -> None:
     config.data_dir.mkdir()
     (config.data_dir / "thesis.tex").touch()
