@@ -11,7 +11,7 @@ from minipod.kubelet.pod_names import full_name
 from minipod.kubelet.records import History, histories
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Failed, PodView, Waiting, generate_status
-from minipod.runtime.types import SandboxState
+from minipod.runtime.types import SandboxState, SandboxStatus
 
 
 class PodReporter:
@@ -67,7 +67,7 @@ class PodReporter:
             pod_ip=pod_ip or (base.status.podIP or "" if terminal else ""),
             host_ip=self._services.settings.host_ip,
             qos_class=base.status.qosClass or pod_resources.qos_class(pod),
-            start_time=self.start_time(pod) or now,
+            start_time=self.start_time(pod) or _begin(runtime) or now,
         )
         self.status = generate_status(base, view, now=now)
         self._services.statuses.set(pod, self.status)
@@ -82,6 +82,11 @@ class PodReporter:
                 self._services.events.pod_event(
                     pod, events.WARNING, events.BACK_OFF, message, container=name
                 )
+
+
+def _begin(runtime: SandboxStatus | None) -> str:
+    """When an earlier daemon, which could not report it any more, began with the pod."""
+    return timestamps.from_epoch_us(runtime.created_at) if runtime else ""
 
 
 def _crash_loop(pod: core_v1.Pod, name: str, held: Held) -> Waiting:

@@ -6,6 +6,7 @@ https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +73,8 @@ def process_args(
 
 
 def working_dir(container: core_v1.Container, image: Mapping[str, Any]) -> str:
-    return container.workingDir or str(image.get("WorkingDir") or "") or "/"
+    """Absolute: an image's may be written without its slash, and is then meant from the root."""
+    return posixpath.join("/", container.workingDir or str(image.get("WorkingDir") or ""))
 
 
 def requested_user(pod: core_v1.Pod, container: core_v1.Container, image: Mapping[str, Any]) -> UserRequest:

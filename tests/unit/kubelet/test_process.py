@@ -48,7 +48,8 @@ def test_nothing_to_run_is_an_error_that_names_the_image() -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "image", "expected"), [("/a", "/b", "/a"), (None, "/b", "/b"), (None, "", "/")]
+    ("own", "image", "expected"),
+    [("/a", "/b", "/a"), (None, "/b", "/b"), (None, "", "/"), (None, "b/c", "/b/c")],
 )
 def test_working_directory(own: str | None, image: str, expected: str) -> None:
     assert working_dir(one(workingDir=own), {"WorkingDir": image}) == expected
