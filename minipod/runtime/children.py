@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from minipod.runtime import sync
@@ -18,6 +18,11 @@ from minipod.runtime.types import StartFailure
 def now_us() -> int:
     """Microseconds since the epoch."""
     return time.time_ns() // 1000
+
+
+def close_all(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 class ChildEvents(Protocol):
@@ -170,11 +175,11 @@ def _unreadable(error: Exception) -> StartFailure:
     )
 
 
-def failure_of(stage: str, error: OSError | ValueError) -> StartFailure:
+def failure_of(stage: str, error: OSError) -> StartFailure:
     """A failure on the parent's side of a start, in the form in which a child's arrives."""
     return StartFailure(
         stage=stage,
-        errno=getattr(error, "errno", None) or 0,
-        operand=str(getattr(error, "filename", None) or ""),
+        errno=error.errno or 0,
+        operand=str(error.filename or ""),
         message=f"cannot {stage}: {error}",
     )

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from minipod.linux.cgroup2 import cgroup, memory
 from minipod.runtime import resources
 from minipod.runtime.child import exit_code
-from minipod.runtime.children import Child, Children, failure_of, now_us
+from minipod.runtime.children import Child, Children, close_all, failure_of, now_us
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
 from minipod.runtime.launch import Launched
 from minipod.runtime.logs import LogFile
@@ -272,8 +272,7 @@ class Container:
                 hold=True,
             )
         finally:
-            for fd in (leaf_fd, *(stdio or ())):
-                os.close(fd)
+            close_all((leaf_fd, *(stdio or ())))
         self.child = self._sandbox.children.add(launched, self)
 
     def _make_leaf(self, config: ContainerConfig) -> None:
@@ -287,15 +286,20 @@ class Container:
     def _pipes(self, stdin: bool) -> tuple[int, int, int]:
         """The container's ends of its streams; ours go to `stdin` and `output`."""
         assert self.output is not None
-        if stdin:
-            near_in, self.stdin = os.pipe2(os.O_CLOEXEC)
-        else:
-            near_in = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        ends = [near_in]
-        for name in ("stdout", "stderr"):
-            read, write = os.pipe2(os.O_CLOEXEC)
-            self.output.add_stream(name, read)
-            ends.append(write)
+        ends: list[int] = []
+        try:
+            if stdin:
+                near_in, self.stdin = os.pipe2(os.O_CLOEXEC)
+                ends.append(near_in)
+            else:
+                ends.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+            for name in ("stdout", "stderr"):
+                read, write = os.pipe2(os.O_CLOEXEC)
+                ends.append(write)
+                self.output.add_stream(name, read)
+        except OSError:
+            close_all(ends)
+            raise
         return ends[0], ends[1], ends[2]
 
     def _take_console(self, child: Child) -> None:

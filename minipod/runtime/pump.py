@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from minipod.runtime.children import close_all
 from minipod.runtime.logs import Clock, LineFramer, LogFile
 from minipod.runtime.poller import ERROR, Poller, Timer
 
@@ -167,12 +168,21 @@ class Tap:
         self._fds: dict[str, int] = {}
         self.read_fds: dict[str, int] = {}
         """The client's ends, by stream; they belong to whoever takes them."""
-        for name in names:
-            self.read_fds[name], self._fds[name] = os.pipe2(os.O_CLOEXEC)
-            fcntl.fcntl(self._fds[name], fcntl.F_SETPIPE_SZ, TAP_BUFFER)
-            os.set_blocking(self._fds[name], False)
-            poller.watch(self._fds[name], lambda _events: self.close("the client is gone"), ERROR)
         output.taps.add(self)
+        try:
+            for name in names:
+                self._open(name)
+        except OSError:
+            self.close()
+            close_all(self.read_fds.values())
+            raise
+
+    def _open(self, name: str) -> None:
+        self.read_fds[name], fd = os.pipe2(os.O_CLOEXEC)
+        self._fds[name] = fd
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, TAP_BUFFER)
+        os.set_blocking(fd, False)
+        self._poller.watch(fd, lambda _events: self.close("the client is gone"), ERROR)
 
     def put(self, stream: str, data: bytes) -> None:
         """Copy; a client that cannot take all of it is let go rather than waited for."""
@@ -194,4 +204,5 @@ class Tap:
         for fd in self._fds.values():
             self._poller.forget(fd)
             os.close(fd)
+        self._fds.clear()
         self._on_close(reason)

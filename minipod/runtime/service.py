@@ -39,7 +39,7 @@ from minipod.runtime.errors import (
 from minipod.runtime.handle import SandboxHandle
 from minipod.runtime.logs import MAX_FILE_BYTES, MAX_FILES
 from minipod.runtime.spawner_process import SpawnerProcess
-from minipod.runtime.state import SandboxRecord, StateDirectory, check_name
+from minipod.runtime.state import SandboxRecord, StateDirectory, check_cgroup, check_name
 from minipod.runtime.streams import ProcessStreams, ShimStreams
 from minipod.runtime.types import (
     ContainerConfig,
@@ -127,6 +127,7 @@ class RuntimeService:
     async def run_sandbox(self, config: SandboxConfig) -> SandboxStatus:
         """Make a sandbox; an older one of the same uid is removed first. On an error nothing is left."""
         check_name("sandbox uid", config.uid)
+        check_cgroup(config.cgroup)
         async with self._lock(config.uid):
             await self._remove(config.uid)
             try:
@@ -326,6 +327,8 @@ class RuntimeService:
             await adoption.bury(handle)
 
     async def _remove_layers(self, layers: list[OverlayRootfs]) -> None:
+        if not layers:
+            return
         try:
             await asyncio.to_thread(removal.remove_layers, layers, self._data_dir)
         except OSError as error:

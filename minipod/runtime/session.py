@@ -12,7 +12,7 @@ from typing import Protocol
 
 from minipod.linux.cgroup2 import cgroup
 from minipod.runtime.channel import Message, StreamsEnded, StreamsOpened
-from minipod.runtime.children import Child, Children, failure_of, now_us
+from minipod.runtime.children import Child, Children, close_all, failure_of, now_us
 from minipod.runtime.container import Container, Launcher
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
 from minipod.runtime.poller import Poller
@@ -71,8 +71,7 @@ class ExecSession:
             self.failed(failure_of("exec", error), now_us())
             return
         finally:
-            for fd in far or ():
-                os.close(fd)
+            close_all(far or ())
         self._child = children.add(launched, self)
 
     def close_stdin(self) -> None:
@@ -100,24 +99,29 @@ class ExecSession:
 
     def failed(self, failure: StartFailure, at: int) -> None:  # noqa: ARG002
         self._child = None
-        for fd in self._near.values():
-            os.close(fd)
+        close_all(self._near.values())
         self._near = {}
         self._request.refuse(StartError(failure))
         self._owner.session_ended(self._id)
 
     def _pipes(self, config: ExecConfig) -> tuple[int, int, int]:
         """The process's ends of its streams; the others go to `_near`."""
-        ends = []
-        for name, wanted in (("stdin", config.stdin), ("stdout", config.stdout), ("stderr", config.stderr)):
-            if not wanted:
-                ends.append(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
-            elif name == "stdin":
-                read, self._near[name] = os.pipe2(os.O_CLOEXEC)
-                ends.append(read)
-            else:
-                self._near[name], write = os.pipe2(os.O_CLOEXEC)
-                ends.append(write)
+        ends: list[int] = []
+        try:
+            for name, wanted in (
+                ("stdin", config.stdin),
+                ("stdout", config.stdout),
+                ("stderr", config.stderr),
+            ):
+                if not wanted:
+                    ends.append(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
+                    continue
+                read, write = os.pipe2(os.O_CLOEXEC)
+                far, self._near[name] = (read, write) if name == "stdin" else (write, read)
+                ends.append(far)
+        except OSError:
+            close_all(ends)
+            raise
         return ends[0], ends[1], ends[2]
 
 

@@ -49,6 +49,8 @@ from minipod.runtime.state import SHIM_LOG, SOCKET
 
 NAME = "minipod-shim"
 MAX_CONNECTIONS = 16
+ACCEPT_PAUSE = 1.0
+MAX_LOG = 256 * 1024
 _CREDENTIALS = struct.Struct("iII")
 
 
@@ -69,6 +71,7 @@ class Shim:
         self._directory = message.directory
         self._next_streams = 0
         self._listener = self._listen()
+        self._watch_listener()
         self._first = Connection(first, self, admitted=True)
         self.connections.add(self._first)
 
@@ -203,14 +206,21 @@ class Shim:
             os.umask(old)
             os.close(directory)
         listener.listen(MAX_CONNECTIONS)
-        self.poller.watch(listener.fileno(), self._on_connection)
         return listener
+
+    def _watch_listener(self) -> None:
+        if self._listener.fileno() >= 0:
+            self.poller.watch(self._listener.fileno(), self._on_connection)
 
     def _on_connection(self, _events: int) -> None:
         try:
             sock, _ = self._listener.accept()
-        except OSError as error:  # gone again, or no descriptor left
+        except BlockingIOError:  # gone again
+            return
+        except OSError as error:  # no descriptor or memory left: asking again at once would spin
             self.trouble(f"cannot accept a connection: {error}")
+            self.poller.forget(self._listener.fileno())
+            self.poller.call_later(ACCEPT_PAUSE, self._watch_listener)
             return
         raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         if _CREDENTIALS.unpack(raw)[1] != os.geteuid() or len(self.connections) >= MAX_CONNECTIONS:
@@ -223,10 +233,11 @@ class Shim:
 
 
 def write_log(directory: os.PathLike[str], message: str) -> None:
-    """Append to the sandbox's shim.log, as far as there is room."""
+    """Append to the sandbox's shim.log, as far as there is room: it lies in memory."""
     try:
         with open(os.path.join(directory, SHIM_LOG), "ab", buffering=0) as file:
-            file.write(message.encode(errors="replace") + b"\n")
+            if file.tell() < MAX_LOG:
+                file.write(message.encode(errors="replace")[:MAX_LOG] + b"\n")
     except OSError:
         pass
 

@@ -125,6 +125,12 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
+def check_cgroup(name: str) -> None:
+    """A cgroup's path below the mount. Raises RuntimeServiceError."""
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        raise RuntimeServiceError(f"cgroup {name!r}: expected a relative path")
+
+
 def sandbox_status(record: SandboxRecord, containers: tuple[ContainerStatus, ...]) -> SandboxStatus:
     config = record.config
     return SandboxStatus(

@@ -12,6 +12,7 @@ from minipod.runtime.state import (
     ProcessIdentity,
     SandboxRecord,
     StateDirectory,
+    check_cgroup,
     check_name,
     identify,
     is_alive,
@@ -95,3 +96,10 @@ def test_names_that_may_be_files(name: str) -> None:
 def test_names_that_may_not(name: str) -> None:
     with pytest.raises(RuntimeServiceError, match="uid"):
         check_name("uid", name)
+
+
+@pytest.mark.parametrize("name", ["", "/", "/a", "a/", "a//b", "..", "a/../b", "."])
+def test_a_cgroup_is_below_the_mount(name: str) -> None:
+    with pytest.raises(RuntimeServiceError, match="relative path"):
+        check_cgroup(name)
+    check_cgroup("minipod/burstable/pod1")
