@@ -54,6 +54,13 @@ class Server:
         launch.mount_tmpfs(TmpfsMount(target=Path(target), options=options))
         return {}
 
+    def limit(self, name: str, file: str, value: str) -> Answer:
+        """Make a container's cgroup ahead, with the file's controller and this value in it."""
+        root = cgroup.mount_point()
+        leaf = cgroup.create(root, f"{self.group.relative_to(root)}/{name}", [file.partition(".")[0]])
+        cgroup.write(leaf, file, value)
+        return {}
+
     def share(self, target: str) -> Answer:
         """Let later mounts below a mount reach those who have it as a slave."""
         fd = os.open(target, os.O_PATH)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from minipod.linux.cgroup2 import cgroup
 from tests.helpers.wait import wait_until
 from tests.kernel.runtime.launching import MASKED, Shim, bind, document, shim
 
@@ -330,6 +331,15 @@ def test_an_exec_into_an_ended_container_says_so(pod: Shim) -> None:
     wait_until(lambda: Path(f"/proc/{started['pid']}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
     failure = pod.exec("gone", document("/bin/true")["process"])["failure"]
     assert (failure["stage"], failure["errno"]) == ("clone", errno.ESRCH)
+
+
+def test_a_pid_limit_that_is_reached_is_said_to_be_that(pod: Shim) -> None:
+    if "pids" not in cgroup.controllers(cgroup.mount_point()):
+        pytest.skip("this host's cgroup2 has no pids controller")
+    pod.ask("limit", name="small", file="pids.max", value="0")
+    failure = pod.fail(document("/bin/true"), name="small")
+    assert (failure["stage"], failure["errno"]) == ("clone", errno.EAGAIN)
+    assert "the pids limit of the cgroup" in failure["message"]
 
 
 def test_a_failed_start_leaves_no_process_and_no_mount(pod: Shim) -> None:
