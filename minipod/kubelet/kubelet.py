@@ -171,10 +171,10 @@ class Kubelet:
         settings = self._services.settings
         await self._services.runtime.retain(uids)
         await self._services.network.retain(uids)
-        for directory in (settings.data_dir / "pods", settings.run_dir / "shared"):
+        for directory in (settings.run_dir / "shared", settings.data_dir / "pods"):
             for uid in set(os.listdir(directory) if directory.exists() else ()) - set(uids):
                 log.info("removing what is left of a pod that is gone", extra={"uid": uid})
-                for path in (directory / uid, *settings.log_dir.glob(f"*_{uid}")):
+                for path in (*settings.log_dir.glob(f"*_{uid}"), directory / uid):
                     await asyncio.to_thread(remove_tree, path)
 
     def _weigh_qos_groups(self) -> None:

@@ -288,7 +288,8 @@ class PodWorker:
         """A Pod that had ended before this daemon was started: what an earlier one left of it goes."""
         if self.pod.status.phase not in FINAL_PHASES or self._reporter.status is not None:
             return False
-        await self.sandbox.release()
+        if self.sandbox.present:
+            await self.sandbox.release()
         self._over = True
         return True
 

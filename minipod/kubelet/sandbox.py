@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from pathlib import Path
 
 from minipod.api import core_v1
 from minipod.kubelet import events
@@ -17,7 +15,7 @@ from minipod.kubelet.pod_files import write_hosts, write_names
 from minipod.kubelet.services import Services
 from minipod.kubelet.volumes import manager as volume_manager
 from minipod.kubelet.volumes.types import PodVolumes, VolumeError
-from minipod.linux.tree import remove_tree
+from minipod.linux.tree import empty_tree, remove_tree
 from minipod.network.pod_network import HostPort, NetworkError
 from minipod.runtime.errors import RuntimeServiceError
 
@@ -58,6 +56,17 @@ class PodSandbox:
     @property
     def networked(self) -> bool:
         return self.host_network or bool(self._ip)
+
+    @property
+    def present(self) -> bool:
+        """Whether anything of the pod takes up room: a sandbox, an address, shared files or volumes."""
+        uid, context = self.context.uid, self.context
+        return (
+            self._services.runtime.status(uid) is not None
+            or self._services.network.attachment(uid) is not None
+            or context.shared_dir.exists()
+            or (context.pod_dir.exists() and any(context.pod_dir.iterdir()))
+        )
 
     @property
     def volumes(self) -> PodVolumes:
@@ -131,21 +140,19 @@ class PodSandbox:
                 raise result
 
     async def release(self) -> None:
-        """What an ended pod no longer needs: its sandbox and its volumes. Its logs and its status stay."""
+        """What an ended pod no longer needs: its sandbox and its volumes. Its logs and its status stay.
+
+        So does its directory, empty: by it a later daemon knows the logs of a Pod that the API no longer has.
+        """
         await self.remove()
         self._volumes = None
-        await self._remove_trees(self.context.pod_dir, self.context.shared_dir)
+        await asyncio.to_thread(_release, self.context)
 
     async def destroy(self) -> None:
         """Everything, logs included: the Pod is leaving the API."""
         await self.remove()
         self._volumes = None
-        await self._remove_trees(self.context.pod_dir, self.context.shared_dir, self.context.log_dir)
-
-    async def _remove_trees(self, *paths: Path) -> None:
-        present = [path for path in paths if path.exists()]
-        if present:  # in a thread: there may be any number of files in them
-            await asyncio.to_thread(_remove_trees, present)
+        await asyncio.to_thread(_destroy, self.context)
 
     async def _set_up_volumes(self, *, fresh: bool) -> None:
         """`fresh`: no container uses them yet, so fsGroup may be applied to what is already in them."""
@@ -178,9 +185,18 @@ class PodSandbox:
         write_hosts(self.pod, context.shared_dir, context.hostname, context.settings, ip=self.pod_ip)
 
 
-def _remove_trees(paths: Sequence[Path]) -> None:
-    for path in paths:
-        remove_tree(path)
+def _release(context: PodContext) -> None:
+    """Blocks: there may be any number of files in it."""
+    remove_tree(context.shared_dir)
+    if context.pod_dir.exists():
+        empty_tree(context.pod_dir)
+
+
+def _destroy(context: PodContext) -> None:
+    """The pod's directory goes last: as long as it is there, a later daemon knows that there is something to remove."""
+    remove_tree(context.log_dir)
+    remove_tree(context.shared_dir)
+    remove_tree(context.pod_dir)
 
 
 def host_ports(pod: core_v1.Pod) -> list[HostPort]:

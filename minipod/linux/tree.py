@@ -30,21 +30,26 @@ def remove_tree(path: Path) -> None:
     The directory `path` lies in must be trusted. Raises OSError, EXDEV when a file system is mounted inside.
     """
     try:
-        top = os.open(path, _DIRECTORY)
+        empty_tree(path)
     except FileNotFoundError:
         return
     except NotADirectoryError:
         os.unlink(path)
         return
-    try:
-        _Emptier(top, path).run()
-    finally:
-        os.close(top)
     parent = os.open(path.parent, _DIRECTORY)
     try:
         _retry_unlocked(lambda: os.rmdir(path.name, dir_fd=parent), parent, path.name)
     finally:
         os.close(parent)
+
+
+def empty_tree(path: Path) -> None:
+    """Remove all that is in the directory `path`, which stays. Raises as remove_tree does."""
+    top = os.open(path, _DIRECTORY)
+    try:
+        _Emptier(top, path).run()
+    finally:
+        os.close(top)
 
 
 class _Emptier:

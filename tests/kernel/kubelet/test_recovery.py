@@ -97,6 +97,17 @@ async def test_a_pod_deleted_meanwhile_is_taken_away(node: Node) -> None:
     assert not list(node.settings().log_dir.glob(f"*{pod.metadata.uid}"))
 
 
+async def test_the_logs_of_an_ended_pod_that_was_deleted_meanwhile_go_too(node: Node) -> None:
+    await node.create("ended", container("echo bye"), restartPolicy="Never")
+    uid = (await node.phase("ended", "Succeeded")).metadata.uid
+    await node.until(lambda: node.runtime.status(uid) is None, "the sandbox to go")
+    await node.kubelet.stop()
+    await node.delete("ended")
+    await node.restart_after_kubelet()
+    assert not list(node.settings().log_dir.glob(f"*{uid}"))
+    assert not (node.settings().data_dir / "pods" / uid).exists()
+
+
 async def test_a_deletion_under_way_is_finished(node: Node) -> None:
     deaf = container("trap '' TERM; while :; do sleep 1000; done")
     await node.create("going", deaf, terminationGracePeriodSeconds=2)

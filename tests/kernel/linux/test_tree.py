@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from minipod.linux.tree import MAX_DEPTH, remove_tree
+from minipod.linux.tree import MAX_DEPTH, empty_tree, remove_tree
 
 
 def test_everything_in_it_goes(workdir: Path) -> None:
@@ -23,6 +23,15 @@ def test_everything_in_it_goes(workdir: Path) -> None:
     (tree / "a").chmod(0)
     remove_tree(tree)
     assert not tree.exists()
+
+
+def test_a_directory_can_be_emptied_and_kept(workdir: Path) -> None:
+    tree = workdir / "tree"
+    (tree / "a" / "b").mkdir(parents=True)
+    (tree / "file").touch()
+    empty_tree(tree)
+    assert os.listdir(workdir) == ["tree"]
+    assert os.listdir(tree) == []
 
 
 def test_what_is_not_there_is_fine(workdir: Path) -> None:
