@@ -48,7 +48,10 @@ NEVER = {
 }
 
 STDLIB_ONLY = ("linux", "runtime")
-"""Packages that spawner and shims import: they start with `python -I -S`. rtnetlink alone uses pyroute2."""
+"""Packages that spawner and shims import: they start with `python -I -S`."""
+
+PYROUTE2_USERS = ("linux/netlink.py", "linux/rtnetlink.py", "linux/conntrack.py")
+"""What speaks netlink may use pyroute2: only daemon and command line import it, and nothing of `runtime` reaches it."""
 
 
 def modules() -> list[tuple[str, Path]]:
@@ -69,6 +72,17 @@ def imports(path: Path) -> list[tuple[int, str]]:
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
             found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
     return found
+
+
+def files(dotted: str) -> set[str]:
+    """Those of the package that importing a dotted name may run, existing or not: it may name a module's member."""
+    parts = dotted.split(".")[1:]
+    return {
+        f"{'/'.join(parts[:length])}{ending}"
+        for length in range(1, len(parts) + 1)
+        for ending in (".py", "/__init__.py")
+        if dotted.startswith("minipod.")
+    }
 
 
 def room(dotted: str) -> str | None:
@@ -95,16 +109,31 @@ def test_what_shims_import_is_stdlib_only(name: str, path: Path) -> None:
     import sys
 
     own = Path(name).parts[0]
-    if own not in STDLIB_ONLY or name == "linux/rtnetlink.py":
+    if own not in STDLIB_ONLY:
         return
+    allowed = {*sys.stdlib_module_names, "minipod", *(["pyroute2"] if name in PYROUTE2_USERS else [])}
     for line, dotted in imports(path):
         top = dotted.split(".")[0]
-        assert top in sys.stdlib_module_names or top == "minipod", (
-            f"{name}:{line}: {own} may import the standard library only, not {top}"
-        )
+        assert top in allowed, f"{name}:{line}: {own} may import the standard library only, not {top}"
+
+
+def test_no_shim_reaches_netlink_by_way_of_others() -> None:
+    paths = dict(modules())
+    reached = [name for name in paths if name.startswith("runtime/")]
+    assert reached
+    for name in reached:
+        for line, dotted in imports(paths[name]):
+            for other in files(dotted) & paths.keys():
+                assert other not in PYROUTE2_USERS, (
+                    f"{name}:{line}: what shims import must not reach {other}"
+                )
+                if other not in reached:
+                    reached.append(other)
 
 
 def test_the_checks_see_a_wrong_import(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("from minipod.kubelet import events\nimport minipod.daemon\n")
     assert [room(dotted) for _, dotted in imports(bad)] == ["kubelet", "daemon"]
+    assert {"linux/netlink.py", "linux/__init__.py"} < files("minipod.linux.netlink.Message")
+    assert not files("json.decoder.JSONDecoder")

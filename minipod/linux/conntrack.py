@@ -9,58 +9,53 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import struct
 
-from minipod.linux.netlink import Message, NetlinkSocket, attribute, nested, u8, u32
+from pyroute2.netlink import NETLINK_NETFILTER
+from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_CTNETLINK
+from pyroute2.netlink.nfnetlink.nfctsocket import (
+    IPCTNL_MSG_CT_DELETE,
+    IPS_NAT_MASK,
+    NFCTAttrTuple,
+    nfct_msg,
+)
 
-NETLINK_NETFILTER = 12
-IPCTNL_MSG_CT_DELETE = (1 << 8) | 2
-CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_STATUS, CTA_FILTER, CTA_STATUS_MASK = 1, 2, 3, 25, 26
-CTA_TUPLE_IP, CTA_TUPLE_PROTO = 1, 2
-CTA_IP_V4_SRC = 1
-CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_PROTO_DST_PORT = 1, 2, 3
-CTA_FILTER_ORIG_FLAGS, CTA_FILTER_REPLY_FLAGS = 1, 2
-FILTER_IP_SRC, FILTER_PROTO_NUM, FILTER_SRC_PORT, FILTER_DST_PORT = 1 << 0, 1 << 3, 1 << 4, 1 << 5
-IPS_SRC_NAT, IPS_DST_NAT = 1 << 4, 1 << 5
+from minipod.linux.netlink import Message, NetlinkSocket, encode
 
-NFGENMSG = struct.pack("=BB", socket.AF_INET, 1) + struct.pack("!H", 0)
-"""Version 1: only then does the kernel take the family for a filter."""
+FILTERING_VERSION = 1
+"""Of nfgenmsg: only then does the kernel take the family for a filter."""
 
 
 def delete_flows_answered_by(address: ipaddress.IPv4Address, port: int) -> Message:
     """IPCTNL_MSG_CT_DELETE of the UDP flows that `address`:`port` answers, whatever NAT led them there."""
-    body = nested(
-        CTA_TUPLE_REPLY,
-        nested(CTA_TUPLE_IP, attribute(CTA_IP_V4_SRC, address.packed)),
-        _udp(CTA_PROTO_SRC_PORT, port),
-    ) + nested(
-        CTA_FILTER,
-        u32(CTA_FILTER_ORIG_FLAGS, 0),
-        u32(CTA_FILTER_REPLY_FLAGS, FILTER_IP_SRC | FILTER_PROTO_NUM | FILTER_SRC_PORT),
-    )
-    return Message(
-        IPCTNL_MSG_CT_DELETE, 0, NFGENMSG + body, f"IPCTNL_MSG_CT_DELETE(udp from {address}:{port})"
-    )
+    server = NFCTAttrTuple(saddr=str(address), proto=socket.IPPROTO_UDP, sport=port)
+    message = nfct_msg.create_from(tuple_reply=server, filter=_filter(reply=server))
+    return _delete(message, f"udp from {address}:{port}")
 
 
 def delete_untranslated_flows_to(port: int) -> Message:
     """IPCTNL_MSG_CT_DELETE of the UDP flows to a port that no NAT touches."""
-    body = (
-        nested(CTA_TUPLE_ORIG, _udp(CTA_PROTO_DST_PORT, port))
-        + nested(
-            CTA_FILTER,
-            u32(CTA_FILTER_ORIG_FLAGS, FILTER_PROTO_NUM | FILTER_DST_PORT),
-            u32(CTA_FILTER_REPLY_FLAGS, 0),
-        )
-        + attribute(CTA_STATUS, struct.pack("!I", 0))
-        + attribute(CTA_STATUS_MASK, struct.pack("!I", IPS_SRC_NAT | IPS_DST_NAT))
+    asked = NFCTAttrTuple(proto=socket.IPPROTO_UDP, dport=port)
+    message = nfct_msg.create_from(
+        tuple_orig=asked, filter=_filter(original=asked), status=0, status_mask=IPS_NAT_MASK
     )
-    return Message(IPCTNL_MSG_CT_DELETE, 0, NFGENMSG + body, f"IPCTNL_MSG_CT_DELETE(udp to port {port})")
+    return _delete(message, f"udp to port {port}")
 
 
-def _udp(which: int, port: int) -> bytes:
-    number = u8(CTA_PROTO_NUM, socket.IPPROTO_UDP)
-    return nested(CTA_TUPLE_PROTO, number, attribute(which, struct.pack("!H", port)))
+def _filter(original: NFCTAttrTuple | None = None, reply: NFCTAttrTuple | None = None) -> dict[str, object]:
+    """CTA_FILTER: of each direction's tuple, compare what is set in it."""
+    flags = []
+    for name, given in (("CTA_FILTER_ORIG_FLAGS", original), ("CTA_FILTER_REPLY_FLAGS", reply)):
+        if given is not None:
+            given.attrs()  # works the flags out
+        flags.append((name, given.flags if given is not None else 0))
+    return {"attrs": flags}
+
+
+def _delete(message: nfct_msg, operand: str) -> Message:
+    message["nfgen_family"] = socket.AF_INET
+    message["version"] = FILTERING_VERSION
+    kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE
+    return encode(message, kind, 0, f"IPCTNL_MSG_CT_DELETE({operand})")
 
 
 class ConntrackSocket(NetlinkSocket):

@@ -1,8 +1,7 @@
 """rtnetlink(7): links, addresses and routes, as messages that can be sent many at a time.
 
-Written for the few requests a pod's network needs, on the standard library: pyroute2 does all of rtnetlink but costs
-110 ms and 11 MB at start and about 4 ms more for every pod. The functions build messages (linux/if_link.h,
-linux/rtnetlink.h have the layouts); RouteSocket sends them.
+The few requests a pod's network needs, in the words of linux/if_link.h and linux/rtnetlink.h; pyroute2 has the layouts.
+RouteSocket sends them.
 """
 
 from __future__ import annotations
@@ -10,63 +9,49 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-import struct
 import sys
 from dataclasses import dataclass
+from typing import Any
 
-from minipod.linux.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    Message,
-    NetlinkSocket,
-    attribute,
-    attributes,
-    nested,
-    string,
-    u8,
-    u32,
+from pyroute2.netlink import NETLINK_ROUTE, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, nlmsg
+from pyroute2.netlink.rtnl import (
+    RTM_DELADDR,
+    RTM_DELLINK,
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_GETROUTE,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    rtprotos,
+    rtypes,
 )
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import BRIDGE_MODE_HAIRPIN, IFF_UP, ifinfmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-NETLINK_ROUTE = 0
-RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
-RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
-RTM_NEWROUTE, RTM_GETROUTE = 24, 26
+from minipod.linux.netlink import Attributes, Message, NetlinkSocket, Varying, decode, message
 
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO, IFLA_IFALIAS = (
-    1,
-    3,
-    4,
-    5,
-    10,
-    18,
-    20,
-)
-IFLA_OPERSTATE = 16
-IFLA_AF_SPEC, IFLA_GROUP, IFLA_NET_NS_FD, IFLA_EXT_MASK = 26, 27, 28, 29
-IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
-IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
-VETH_INFO_PEER = 1
-IFLA_BR_FORWARD_DELAY, IFLA_BR_STP_STATE, IFLA_BR_MCAST_SNOOPING = 1, 5, 23
-IFLA_BRPORT_MODE = 4
-IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
-RTEXT_FILTER_SKIP_STATS = 8
-IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_MULTIPATH, RTA_TABLE = 1, 4, 5, 6, 9, 15
+NEW = NLM_F_CREATE | NLM_F_EXCL
 RT_TABLE_MAIN, RT_TABLE_LOCAL = 254, 255
-RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, RTN_LOCAL = 3, 0, 1, 2
+RTN_UNICAST, RTN_LOCAL = rtypes["RTN_UNICAST"], rtypes["RTN_LOCAL"]
+IN6_ADDR_GEN_MODE_NONE = 1
+RTEXT_FILTER_SKIP_STATS = 8
 
-IFF_UP = 0x1
-IF_OPER_UP = 6
-"""Operational state: up, with carrier, and its queue runs (linux/if.h)."""
 LOOPBACK_INDEX = 1
 """lo is the first link of every network namespace."""
 
-IFINFOMSG = struct.Struct("=BxHiII")
-IFADDRMSG = struct.Struct("=BBBBI")
-RTMSG = struct.Struct("=BBBBBBBBI")
+ANY_NAME, ANY_MAC, ANY_ADDRESS = "?" * 15, "ff:ff:ff:ff:ff:ff", "255.255.255.255"
+"""Room for values; that for a name is IFNAMSIZ - 1."""
 
-NO_LINK_LOCAL = nested(
-    IFLA_AF_SPEC, nested(socket.AF_INET6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE))
+NO_STATISTICS = ("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)
+NO_LINK_LOCAL = ("IFLA_AF_SPEC", (("AF_INET6", (("IFLA_INET6_ADDR_GEN_MODE", IN6_ADDR_GEN_MODE_NONE),)),))
+HAIRPIN = (
+    "IFLA_LINKINFO",
+    (
+        ("IFLA_INFO_SLAVE_KIND", "bridge"),
+        ("IFLA_INFO_SLAVE_DATA", (("IFLA_BRPORT_MODE", BRIDGE_MODE_HAIRPIN),)),
+    ),
 )
 
 
@@ -81,10 +66,8 @@ class Link:
     master: int
     peer: int
     mtu: int
-    mac: str
     alias: str
     up: bool
-    operational: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,26 +96,27 @@ class VethEnd:
 
 def new_veth(end: VethEnd, peer: VethEnd) -> Message:
     """RTM_NEWLINK: a veth pair, each end made where it belongs. EEXIST when a name is taken there."""
-    info = nested(
-        IFLA_LINKINFO,
-        string(IFLA_INFO_KIND, "veth"),
-        nested(IFLA_INFO_DATA, nested(VETH_INFO_PEER, IFINFOMSG.pack(0, 0, 0, 0, 0) + _veth_end(peer))),
-    )
-    body = IFINFOMSG.pack(0, 0, 0, 0, 0) + _veth_end(end) + info
-    return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, f"RTM_NEWLINK({end.name}, kind=veth)")
+    data = (("VETH_INFO_PEER", _veth_end(peer)),)
+    info = (("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data))
+    attributes = (*_veth_end(end), ("IFLA_LINKINFO", info))
+    return message(ifinfmsg, RTM_NEWLINK, NEW, f"RTM_NEWLINK({end.name}, kind=veth)", attributes)
 
 
-def _veth_end(end: VethEnd) -> bytes:
+def _veth_end(end: VethEnd) -> Attributes:
     # One queue each: more only matter to XDP, and every queue costs memory.
-    parts = [string(IFLA_IFNAME, end.name), u32(IFLA_MTU, end.mtu)]
-    parts += [u32(IFLA_NUM_TX_QUEUES, 1), u32(IFLA_NUM_RX_QUEUES, 1)]
+    found: Attributes = (
+        ("IFLA_IFNAME", _name(end.name)),
+        ("IFLA_MTU", end.mtu),
+        ("IFLA_NUM_TX_QUEUES", 1),
+        ("IFLA_NUM_RX_QUEUES", 1),
+    )
     if end.mac:
-        parts.append(attribute(IFLA_ADDRESS, mac_bytes(end.mac)))
+        found += (("IFLA_ADDRESS", _mac(end.mac)),)
     if end.master:
-        parts.append(u32(IFLA_MASTER, end.master))
+        found += (("IFLA_MASTER", end.master),)
     if end.netns_fd is not None:
-        parts.append(u32(IFLA_NET_NS_FD, end.netns_fd))
-    return b"".join(parts)
+        found += (("IFLA_NET_NS_FD", Varying(0, end.netns_fd.to_bytes(4, sys.byteorder))),)
+    return found
 
 
 def new_bridge(name: str, *, mac: str, mtu: int) -> Message:
@@ -140,20 +124,14 @@ def new_bridge(name: str, *, mac: str, mtu: int) -> Message:
 
     EEXIST when the name is taken.
     """
-    data = nested(
-        IFLA_INFO_DATA,
-        u32(IFLA_BR_FORWARD_DELAY, 0),
-        u32(IFLA_BR_STP_STATE, 0),
-        u8(IFLA_BR_MCAST_SNOOPING, 0),
+    at_once = (("IFLA_BR_FORWARD_DELAY", 0), ("IFLA_BR_STP_STATE", 0), ("IFLA_BR_MCAST_SNOOPING", 0))
+    attributes = (
+        ("IFLA_IFNAME", _name(name)),
+        ("IFLA_MTU", mtu),
+        ("IFLA_ADDRESS", _mac(mac)),
+        ("IFLA_LINKINFO", (("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", at_once))),
     )
-    body = (
-        IFINFOMSG.pack(0, 0, 0, 0, 0)
-        + string(IFLA_IFNAME, name)
-        + u32(IFLA_MTU, mtu)
-        + attribute(IFLA_ADDRESS, mac_bytes(mac))
-        + nested(IFLA_LINKINFO, string(IFLA_INFO_KIND, "bridge"), data)
-    )
-    return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, f"RTM_NEWLINK({name}, kind=bridge)")
+    return message(ifinfmsg, RTM_NEWLINK, NEW, f"RTM_NEWLINK({name}, kind=bridge)", attributes)
 
 
 def set_link(
@@ -172,72 +150,97 @@ def set_link(
     `link_local=False` keeps IPv6 from giving it an address, `hairpin=True` (bridge ports only) lets frames go back
     out of the port they came in by, `group` is for delete_group. ENODEV when there is no such link.
     """
-    flags = IFF_UP if up else 0
-    parts = [IFINFOMSG.pack(0, 0, link if isinstance(link, int) else 0, flags, 0 if up is None else IFF_UP)]
-    if isinstance(link, str):
-        parts.append(string(IFLA_IFNAME, link))
+    attributes: Attributes = (("IFLA_IFNAME", _name(link)),) if isinstance(link, str) else ()
     if mtu:
-        parts.append(u32(IFLA_MTU, mtu))
+        attributes += (("IFLA_MTU", mtu),)
     if master:
-        parts.append(u32(IFLA_MASTER, master))
+        attributes += (("IFLA_MASTER", master),)
     if alias:
-        parts.append(string(IFLA_IFALIAS, alias))
+        text = alias.encode()
+        attributes += (("IFLA_IFALIAS", Varying("?" * len(text), text)),)
     if group:
-        parts.append(u32(IFLA_GROUP, group))
+        attributes += (("IFLA_GROUP", group),)
     if not link_local:
-        parts.append(NO_LINK_LOCAL)
+        attributes += (NO_LINK_LOCAL,)
     if hairpin:
-        mode = nested(IFLA_INFO_SLAVE_DATA, u8(IFLA_BRPORT_MODE, 1))
-        parts.append(nested(IFLA_LINKINFO, string(IFLA_INFO_SLAVE_KIND, "bridge"), mode))
-    return Message(RTM_NEWLINK, 0, b"".join(parts), f"RTM_NEWLINK({link})")
+        attributes += (HAIRPIN,)
+    return message(
+        ifinfmsg,
+        RTM_NEWLINK,
+        0,
+        f"RTM_NEWLINK({link})",
+        attributes,
+        index=link if isinstance(link, int) else 0,
+        flags=IFF_UP if up else 0,
+        change=0 if up is None else IFF_UP,
+    )
 
 
 def get_link(name: str) -> Message:
-    """RTM_GETLINK: one link by name; parse the answer with parse_link. ENODEV when there is none."""
-    body = IFINFOMSG.pack(0, 0, 0, 0, 0) + string(IFLA_IFNAME, name) + _NO_STATISTICS
-    return Message(RTM_GETLINK, 0, body, f"RTM_GETLINK({name})")
+    """RTM_GETLINK: one link by name, for parse_link or parse_operational. ENODEV when there is none."""
+    attributes = (("IFLA_IFNAME", _name(name)), NO_STATISTICS)
+    return message(ifinfmsg, RTM_GETLINK, 0, f"RTM_GETLINK({name})", attributes)
 
 
 def delete_link(name: str) -> Message:
     """RTM_DELLINK by name: some 16 ms, because the kernel waits until no CPU uses the link any more."""
-    return Message(
-        RTM_DELLINK, 0, IFINFOMSG.pack(0, 0, 0, 0, 0) + string(IFLA_IFNAME, name), f"RTM_DELLINK({name})"
-    )
+    return message(ifinfmsg, RTM_DELLINK, 0, f"RTM_DELLINK({name})", (("IFLA_IFNAME", _name(name)),))
 
 
 def delete_group(group: int) -> Message:
     """RTM_DELLINK of all links of a group: many for the price of one. ENODEV when it has none."""
-    body = IFINFOMSG.pack(0, 0, 0, 0, 0) + u32(IFLA_GROUP, group)
-    return Message(RTM_DELLINK, 0, body, f"RTM_DELLINK(group {group:#x})")
+    return message(ifinfmsg, RTM_DELLINK, 0, f"RTM_DELLINK(group {group:#x})", (("IFLA_GROUP", group),))
 
 
 def new_address(index: int, address: ipaddress.IPv4Interface) -> Message:
     """RTM_NEWADDR: give the link an address with its prefix and broadcast address."""
-    return _address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address)
+    return _address(RTM_NEWADDR, NEW, "RTM_NEWADDR", index, address)
 
 
 def delete_address(index: int, address: ipaddress.IPv4Interface) -> Message:
     """RTM_DELADDR."""
-    return _address(RTM_DELADDR, 0, index, address)
+    return _address(RTM_DELADDR, 0, "RTM_DELADDR", index, address)
 
 
-def _address(kind: int, flags: int, index: int, address: ipaddress.IPv4Interface) -> Message:
-    body = (
-        IFADDRMSG.pack(socket.AF_INET, address.network.prefixlen, 0, RT_SCOPE_UNIVERSE, index)
-        + attribute(IFA_LOCAL, address.ip.packed)
-        + attribute(IFA_ADDRESS, address.ip.packed)
-        + attribute(IFA_BROADCAST, address.network.broadcast_address.packed)
+def _address(kind: int, flags: int, verb: str, index: int, address: ipaddress.IPv4Interface) -> Message:
+    network = address.network
+    attributes = (
+        ("IFA_LOCAL", Varying(ANY_ADDRESS, address.ip.packed)),
+        ("IFA_BROADCAST", Varying(ANY_ADDRESS, network.broadcast_address.packed)),
     )
-    verb = "RTM_NEWADDR" if kind == RTM_NEWADDR else "RTM_DELADDR"
-    return Message(kind, flags, body, f"{verb}({address}, index {index})")
+    return message(
+        ifaddrmsg,
+        kind,
+        flags,
+        f"{verb}({address}, index {index})",
+        attributes,
+        family=socket.AF_INET,
+        prefixlen=network.prefixlen,
+        index=index,
+    )
 
 
 def new_default_route(gateway: ipaddress.IPv4Address) -> Message:
     """RTM_NEWROUTE: 0.0.0.0/0 by way of `gateway`, in the main table."""
-    body = RTMSG.pack(
-        socket.AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0
-    ) + attribute(RTA_GATEWAY, gateway.packed)
-    return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body, f"RTM_NEWROUTE(default via {gateway})")
+    return message(
+        rtmsg,
+        RTM_NEWROUTE,
+        NEW,
+        f"RTM_NEWROUTE(default via {gateway})",
+        (("RTA_GATEWAY", Varying(ANY_ADDRESS, gateway.packed)),),
+        family=socket.AF_INET,
+        table=RT_TABLE_MAIN,
+        proto=rtprotos["RTPROT_BOOT"],
+        type=RTN_UNICAST,
+    )
+
+
+def _name(name: str) -> Varying:
+    return Varying(ANY_NAME, name.encode())
+
+
+def _mac(mac: str) -> Varying:
+    return Varying(ANY_MAC, bytes.fromhex(mac.replace(":", "")))
 
 
 class RouteSocket(NetlinkSocket):
@@ -259,75 +262,74 @@ class RouteSocket(NetlinkSocket):
             raise
 
     def links(self) -> list[Link]:
-        body = IFINFOMSG.pack(0, 0, 0, 0, 0) + _NO_STATISTICS
-        return [parse_link(found) for found in self.dump(Message(RTM_GETLINK, 0, body, "RTM_GETLINK(all)"))]
+        every = message(ifinfmsg, RTM_GETLINK, NLM_F_DUMP, "RTM_GETLINK(all)", (NO_STATISTICS,))
+        return [parse_link(found) for found in self.dump(every)]
 
     def addresses(self, index: int) -> list[ipaddress.IPv4Interface]:
         """The IPv4 addresses of one link."""
-        body = IFADDRMSG.pack(socket.AF_INET, 0, 0, 0, 0)
-        found = self.dump(Message(RTM_GETADDR, 0, body, "RTM_GETADDR(all)"))
-        return [address for owner, address in map(parse_address, found) if owner == index]
+        every = message(ifaddrmsg, RTM_GETADDR, NLM_F_DUMP, "RTM_GETADDR(all)", family=socket.AF_INET)
+        return [address for owner, address in map(parse_address, self.dump(every)) if owner == index]
 
     def routes(self) -> list[Route]:
         """The IPv4 routes of all tables."""
-        body = RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
-        return [
-            parse_route(found) for found in self.dump(Message(RTM_GETROUTE, 0, body, "RTM_GETROUTE(all)"))
-        ]
+        every = message(rtmsg, RTM_GETROUTE, NLM_F_DUMP, "RTM_GETROUTE(all)", family=socket.AF_INET)
+        return [parse_route(found) for found in self.dump(every)]
 
 
-_NO_STATISTICS = u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
-
-
-def parse_link(body: bytes) -> Link:
+def parse_link(answer: bytes) -> Link:
     """An RTM_NEWLINK the kernel sent."""
-    _, _, index, flags, _ = IFINFOMSG.unpack_from(body)
-    found = attributes(body, IFINFOMSG.size)
-    info = attributes(found.get(IFLA_LINKINFO, b""))
+    link = decode(ifinfmsg, answer)
+    info = link.get_attr("IFLA_LINKINFO")
     return Link(
-        index=index,
-        name=_text(found.get(IFLA_IFNAME, b"")),
-        kind=_text(info.get(IFLA_INFO_KIND, b"")),
-        master=_number(found.get(IFLA_MASTER)),
-        peer=_number(found.get(IFLA_LINK)),
-        mtu=_number(found.get(IFLA_MTU)),
-        mac=found.get(IFLA_ADDRESS, b"").hex(":"),
-        alias=_text(found.get(IFLA_IFALIAS, b"")),
-        up=bool(flags & IFF_UP),
-        operational=found.get(IFLA_OPERSTATE) == bytes([IF_OPER_UP]),
+        index=link["index"],
+        name=_text(link.get_attr("IFLA_IFNAME", "")),
+        kind=info.get_attr("IFLA_INFO_KIND", "") if info else "",
+        master=link.get_attr("IFLA_MASTER", 0),
+        peer=link.get_attr("IFLA_LINK", 0),
+        mtu=link.get_attr("IFLA_MTU", 0),
+        alias=_text(link.get_attr("IFLA_IFALIAS", "")),
+        up=bool(link["flags"] & IFF_UP),
     )
 
 
-def parse_address(body: bytes) -> tuple[int, ipaddress.IPv4Interface]:
+def parse_operational(answer: bytes) -> tuple[int, bool]:
+    """(index, whether it can send) of an RTM_NEWLINK the kernel sent, in half the time parse_link takes.
+
+    It can when it is up and has carrier, and its queue knows (IF_OPER_UP).
+    """
+    link = decode(_State, answer)
+    return link["index"], link.get_attr("IFLA_OPERSTATE") == "UP"
+
+
+class _State(nlmsg):
+    """ifinfmsg with one attribute only: the 40 others pyroute2 passes over, which takes two thirds of the time."""
+
+    fields: Any = ifinfmsg.fields
+    nla_map: Any = tuple((n, *it) for n, it in enumerate(ifinfmsg.nla_map) if it[0] == "IFLA_OPERSTATE")
+    state = ifinfmsg.state
+
+
+def parse_address(answer: bytes) -> tuple[int, ipaddress.IPv4Interface]:
     """(index of the link, address) of an RTM_NEWADDR the kernel sent."""
-    _, prefix, _, _, index = IFADDRMSG.unpack_from(body)
-    found = attributes(body, IFADDRMSG.size)
-    packed = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS) or bytes(4)
-    return index, ipaddress.IPv4Interface((packed, prefix))
+    found = decode(ifaddrmsg, answer)
+    address = found.get_attr("IFA_LOCAL") or found.get_attr("IFA_ADDRESS", 0)
+    return found["index"], ipaddress.IPv4Interface((address, found["prefixlen"]))
 
 
-def parse_route(body: bytes) -> Route:
+def parse_route(answer: bytes) -> Route:
     """An RTM_NEWROUTE the kernel sent."""
-    _, length, _, _, table, _, _, kind, _ = RTMSG.unpack_from(body)
-    found = attributes(body, RTMSG.size)
-    gateway = found.get(RTA_GATEWAY)
+    route = decode(rtmsg, answer)
+    several = route.get_attr("RTA_MULTIPATH")
     return Route(
-        destination=ipaddress.IPv4Network((found.get(RTA_DST, bytes(4)), length)),
-        gateway=socket.inet_ntoa(gateway) if gateway else "",
-        index=_number(found.get(RTA_OIF)) or _number(found.get(RTA_MULTIPATH, b"")[4:]),
-        priority=_number(found.get(RTA_PRIORITY)),
-        table=_number(found.get(RTA_TABLE)) or table,
-        kind=kind,
+        destination=ipaddress.IPv4Network((route.get_attr("RTA_DST", 0), route["dst_len"])),
+        gateway=route.get_attr("RTA_GATEWAY", ""),
+        index=several[0]["oif"] if several else route.get_attr("RTA_OIF", 0),
+        priority=route.get_attr("RTA_PRIORITY", 0),
+        table=route.get_attr("RTA_TABLE", route["table"]),
+        kind=route["type"],
     )
 
 
-def mac_bytes(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
-
-
-def _text(payload: bytes) -> str:
-    return payload.rstrip(b"\0").decode(errors="replace")
-
-
-def _number(payload: bytes | None) -> int:
-    return int.from_bytes(payload[:4], sys.byteorder) if payload else 0
+def _text(value: str | bytes) -> str:
+    # pyroute2 leaves as bytes what is not UTF-8, as names and aliases of links need not be.
+    return value if isinstance(value, str) else value.decode(errors="replace")

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TypeVar
 
-from minipod.linux.rtnetlink import Link, RouteSocket
+from minipod.linux.rtnetlink import RouteSocket
 from minipod.network.address_book import AddressBook
 from minipod.network.bridge import Bridge
 from minipod.network.errors import AddressesExhaustedError, HostPortConflictError, NetworkError
@@ -149,7 +149,7 @@ class PodNetwork:
             link = links.pop(veth_name(self.config.bridge, record.uid), None)
             if link and link.up:
                 wires.veths.reconnect(link)
-                self._attachments[record.uid] = self._attachment(record, link)
+                self._attachments[record.uid] = self._attachment(record, link.index, link.peer, link.mtu)
         for record in stale:
             log.warning(
                 "pod %s loses address %s: the pod CIDR was %s and is %s now",
@@ -167,8 +167,8 @@ class PodNetwork:
         record = self._book.allocate(uid, ports)
         mappings(record.address, ports)
         name = veth_name(self.config.bridge, uid)
-        link = wires.veths.connect(name, netns_path, record.address, f"minipod pod {uid}")
-        self._attachments[uid] = self._attachment(record, link)
+        host, eth0 = wires.veths.connect(name, netns_path, record.address, f"minipod pod {uid}")
+        self._attachments[uid] = self._attachment(record, host, eth0, wires.bridge.mtu)
         return self._attachments[uid]
 
     def _disconnect(self, uid: str) -> bool:
@@ -221,19 +221,19 @@ class PodNetwork:
             raise NetworkError(f"the pod network of bridge {self.config.bridge} is not started")
         return self._wires
 
-    def _attachment(self, record: Record, link: Link) -> Attachment:
+    def _attachment(self, record: Record, host: int, eth0: int, mtu: int) -> Attachment:
         return Attachment(
             uid=record.uid,
             ip=str(record.address),
             prefix_len=self._pods.prefixlen,
             gateway=self.gateway,
             mac=mac_of(record.address),
-            mtu=link.mtu,
+            mtu=mtu,
             bridge=self.config.bridge,
-            host_interface=link.name,
-            host_ifindex=link.index,
+            host_interface=veth_name(self.config.bridge, record.uid),
+            host_ifindex=host,
             interface=POD_INTERFACE,
-            ifindex=link.peer,
+            ifindex=eth0,
             host_ports=record.host_ports,
         )
 

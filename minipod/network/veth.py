@@ -1,7 +1,7 @@
 """veth pairs: a pod's eth0 in its network namespace, the other end on the bridge. All calls block.
 
-What these cost decides the shape: making and configuring a pair takes 1 ms; deleting one takes 16 ms, in which no
-other interface can change, however many go at once; taking one down takes 0.2 ms.
+What these cost the kernel decides the shape: making and configuring a pair takes 1 ms; deleting one takes 16 ms, in
+which no other interface can change, however many go at once; taking one down takes 0.2 ms.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import socket
 import time
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface
@@ -28,7 +29,7 @@ from minipod.linux.rtnetlink import (
     new_address,
     new_default_route,
     new_veth,
-    parse_link,
+    parse_operational,
     set_link,
 )
 from minipod.network.bridge import Bridge
@@ -61,6 +62,7 @@ class VethPairs:
         self._bridge = bridge
         self._group = dying_group(bridge.name)
         self._ipv6 = net_sysctl.has_ipv6()
+        self._default_route = new_default_route(bridge.address.ip)
 
     def on_bridge(self) -> list[Link]:
         """The veths on the bridge that have names of ours."""
@@ -70,10 +72,11 @@ class VethPairs:
         """Every veth with a name of ours, another bridge's as well."""
         return [link for link in self._route.links() if link.kind == "veth" and link.name.startswith(PREFIX)]
 
-    def connect(self, name: str, netns: Path, address: IPv4Address, alias: str) -> Link:
-        """Put eth0 with `address` into the network namespace and `name` on the bridge; returns the host's end.
+    def connect(self, name: str, netns: Path, address: IPv4Address, alias: str) -> tuple[int, int]:
+        """Put eth0 with `address` into the network namespace and `name` on the bridge; returns their indices.
 
-        That one comes up last: if it is up, the pod's is complete. Raises NetworkError and leaves nothing.
+        `name`'s is first. It comes up last: if it is up, the pod's end is complete. Raises NetworkError and leaves
+        nothing.
         """
         try:
             netns_fd = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
@@ -91,7 +94,7 @@ class VethPairs:
         finally:
             os.close(netns_fd)
 
-    def _connect(self, name: str, netns_fd: int, address: IPv4Address, alias: str) -> Link:
+    def _connect(self, name: str, netns_fd: int, address: IPv4Address, alias: str) -> tuple[int, int]:
         pair = new_veth(
             VethEnd(name=name, mtu=self._bridge.mtu, master=self._bridge.index),
             VethEnd(name=POD_INTERFACE, mtu=self._bridge.mtu, mac=mac_of(address), netns_fd=netns_fd),
@@ -102,13 +105,13 @@ class VethPairs:
             # Left by an earlier sandbox of this pod; its end in that sandbox's namespace goes with it.
             self._delete(name)
             self._route.request(pair)
-        with run_in_netns(netns_fd, _open_inside) as inside:
-            eth0 = parse_link(inside.request(get_link(POD_INTERFACE))[0]).index
+        inside, eth0 = run_in_netns(netns_fd, _open_inside)
+        with inside:
             inside.request(
                 set_link(LOOPBACK_INDEX, up=True),
                 new_address(eth0, IPv4Interface((address, self._bridge.pods.prefixlen))),
-                set_link(eth0, up=True),
-                new_default_route(self._bridge.address.ip),
+                set_link(POD_INTERFACE, up=True),
+                self._default_route,
             )
             # Two messages: within one, the kernel takes the link up before it hears of no link-local address.
             prepare = set_link(name, alias=alias, link_local=not self._ipv6, hairpin=True)
@@ -116,7 +119,7 @@ class VethPairs:
             # The bridge too: it has no carrier while it has no pods.
             host, _ = _operational(self._route, name, self._bridge.name)
             _operational(inside, POD_INTERFACE)
-        return host
+        return host, eth0
 
     def reconnect(self, link: Link) -> None:
         """Put a pod's veth back on the bridge, if it is not there (the bridge was deleted and made anew)."""
@@ -147,24 +150,26 @@ class VethPairs:
                 raise NetworkError(f"cannot remove a pod's interface: {cause(error)}") from error
 
 
-def _open_inside() -> RouteSocket:
-    # In the pod's namespace. Without IPv6 on eth0 no pod can make itself another one's router.
+def _open_inside() -> tuple[RouteSocket, int]:
+    """A socket in the pod's namespace, and the index of eth0 there."""
+    # Without IPv6 on eth0 no pod can make itself another one's router.
     net_sysctl.disable_ipv6(POD_INTERFACE)
-    return RouteSocket()
+    return RouteSocket(), socket.if_nametoindex(POD_INTERFACE)
 
 
-def _operational(route: RouteSocket, *names: str) -> list[Link]:
-    """The links, once they can send: before that they drop what they are given, and a lost SYN costs a second.
+def _operational(route: RouteSocket, *names: str) -> list[int]:
+    """The links' indices, once they can send: before that they drop what they get, and a lost SYN costs a second.
 
     Carrier reaches a link's queue by a kernel worker. Linux 6.8 makes RTM_GETLINK wait for it; before, it is asked
     again, a few times at most.
     """
+    requests = [get_link(name) for name in names]
     deadline = time.monotonic() + CARRIER_TIMEOUT
     while True:
-        found = [parse_link(body) for body in route.request(*map(get_link, names))]
-        if all(link.operational for link in found):
-            return found
+        found = [parse_operational(answer) for answer in route.request(*requests)]
+        if all(operational for _, operational in found):
+            return [index for index, _ in found]
         if time.monotonic() > deadline:
-            late = ", ".join(link.name for link in found if not link.operational)
+            late = ", ".join(name for name, (_, up) in zip(names, found, strict=True) if not up)
             raise TimeoutError(errno.ETIMEDOUT, f"no carrier on {late} after {CARRIER_TIMEOUT:g} s")
         time.sleep(CARRIER_PAUSE)
