@@ -12,17 +12,17 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from minipod.linux.cgroup2 import cgroup, memory
 from minipod.runtime import resources
 from minipod.runtime.child import exit_code
 from minipod.runtime.children import Child, Children, close_all, failure_of, now_us
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
-from minipod.runtime.launch import Launched
+from minipod.runtime.launcher import Launcher
 from minipod.runtime.logs import LogFile
 from minipod.runtime.poller import Poller, Timer
 from minipod.runtime.pump import Output
@@ -32,11 +32,7 @@ from minipod.runtime.types import (
     ContainerState,
     ContainerStatus,
     ExitRecord,
-    OverlayRootfs,
-    SandboxConfig,
     StartFailure,
-    SubPathMount,
-    TmpfsMount,
 )
 
 START_TIMEOUT = 120.0
@@ -44,36 +40,6 @@ START_TIMEOUT = 120.0
 
 Finished = Callable[[RuntimeServiceError | None], None]
 """Called once a start is over: with the error, or with None when the container runs."""
-
-
-class Launcher(Protocol):
-    """What starts processes: the module launch, or what stands in for it in a rehearsal."""
-
-    def mount_tmpfs(self, mount: TmpfsMount) -> None: ...
-
-    def launch_infra(self, config: SandboxConfig, *, cgroup_fd: int) -> Launched: ...
-
-    def launch_container(
-        self,
-        oci: Mapping[str, Any],
-        rootfs: OverlayRootfs,
-        *,
-        cgroup_fd: int,
-        stdio: tuple[int, int, int] | None,
-        subpaths: Sequence[SubPathMount] = (),
-        infra_pid: int = 0,
-        infra_pidfd: int = -1,
-        hold: bool = False,
-    ) -> Launched: ...
-
-    def launch_exec(
-        self,
-        process: Mapping[str, Any],
-        container_pidfd: int,
-        *,
-        cgroup_fd: int,
-        stdio: tuple[int, int, int] | None,
-    ) -> Launched: ...
 
 
 class Surroundings(Protocol):

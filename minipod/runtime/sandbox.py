@@ -13,7 +13,7 @@ from pathlib import Path
 from minipod.linux.cgroup2 import cgroup
 from minipod.runtime.channel import ContainerChanged, ContainerRemoved, MakeShim, Message, SandboxChanged
 from minipod.runtime.children import Child, Children, failure_of
-from minipod.runtime.container import Container, Launcher, kill_leaf
+from minipod.runtime.container import Container, kill_leaf
 from minipod.runtime.errors import (
     NotFoundError,
     RuntimeServiceError,
@@ -21,6 +21,7 @@ from minipod.runtime.errors import (
     StartError,
     WrongStateError,
 )
+from minipod.runtime.launcher import Launcher
 from minipod.runtime.poller import Poller
 from minipod.runtime.state import (
     RESERVED_CONTAINER_IDS,

@@ -13,8 +13,9 @@ from typing import Protocol
 from minipod.linux.cgroup2 import cgroup
 from minipod.runtime.channel import Message, StreamsEnded, StreamsOpened
 from minipod.runtime.children import Child, Children, close_all, failure_of, now_us
-from minipod.runtime.container import Container, Launcher
+from minipod.runtime.container import Container
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
+from minipod.runtime.launcher import Launcher
 from minipod.runtime.poller import Poller
 from minipod.runtime.pump import Tap
 from minipod.runtime.types import ExecConfig, ProcessExit, StartFailure

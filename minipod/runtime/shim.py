@@ -40,8 +40,8 @@ from minipod.runtime.channel import (
 )
 from minipod.runtime.children import failure_of
 from minipod.runtime.connection import Connection, Request
-from minipod.runtime.container import Launcher
 from minipod.runtime.errors import ProtocolError, RuntimeServiceError, SandboxError
+from minipod.runtime.launcher import Launcher
 from minipod.runtime.poller import Poller
 from minipod.runtime.sandbox import Sandbox
 from minipod.runtime.session import AttachSession, ExecSession
