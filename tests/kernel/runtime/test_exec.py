@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import signal
 
 import pytest
 
 from minipod.linux.cgroup2 import cgroup
-from minipod.runtime.errors import NotFoundError, StartError, WrongStateError
+from minipod.runtime.errors import NotFoundError, RuntimeServiceError, StartError, WrongStateError
 from minipod.runtime.streams import ProcessStreams
 from minipod.runtime.types import ContainerStatus, ExecConfig, ProcessExit
 from tests.helpers.wait import wait_until
@@ -257,3 +258,32 @@ async def test_killing_the_shim_ends_the_wait(world: World) -> None:
     assert exit_.code == 137
     assert "shim" in exit_.message
     await streams.close()
+
+
+async def test_a_shim_without_descriptors_refuses_and_recovers(world: World) -> None:
+    container = await sleeper(world)
+    sandbox = world.service.status("pod-1")
+    assert sandbox is not None
+    pid = sandbox.shim_pid
+    await (await start(world, container, "true")).close()
+    used = len(os.listdir(f"/proc/{pid}/fd"))
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    for room in range(8):
+        highest = max(int(fd) for fd in os.listdir(f"/proc/{pid}/fd"))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1 + room, before[1]))
+        for attempt in (
+            start(world, container, "true", stdin=True),
+            world.service.attach("pod-1", container.id, False),
+        ):
+            try:
+                streams = await attempt
+            except RuntimeServiceError:
+                continue
+            await streams.close()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    streams = await start(world, container, "echo", "again")
+    assert (await read_all(streams))["stdout"] == b"again\n"
+    await streams.close()
+    await asyncio.to_thread(wait_until, lambda: len(os.listdir(f"/proc/{pid}/fd")) <= used)
+    log = world.workdir / "run" / "pods" / "pod-1" / "shim.log"
+    assert not log.exists() or "Traceback" not in log.read_text()
