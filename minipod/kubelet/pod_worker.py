@@ -190,6 +190,7 @@ class PodWorker:
 
     async def _act_while_possible(self) -> PodActions:
         while True:
+            self._alarm.reset()  # what has rung it until now is what is looked at
             actions = self._decide()
             if actions.idle or self._stopping or not await self._act(actions):
                 return actions
