@@ -58,9 +58,6 @@ def describe(error: BaseException) -> str:
         return f"error: {error}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"error: cannot use {error.filename}: {error.strerror}"
-    broken = _loaded("minipod.client.connection", "ProtocolError")
-    if broken and isinstance(error, broken):
-        return f"error: the connection to the daemon broke: {error}"
     return ""
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from minipod.client.http import JSON, ApiClient, ByteStream, Query
+from minipod.client.http import JSON, ApiClient, Query
+from minipod.client.unix_http import ByteStream
 
 
 class TracingClient(ApiClient):

@@ -7,13 +7,14 @@ generated types stay out of this module's imports: they cost more time than a wh
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
-from minipod.client.connection import Connection, Head, ProtocolError
+from minipod.client.unix_http import ByteStream, UnixConnection, pieces
 
 if TYPE_CHECKING:
     from minipod.api.errors import StatusError
@@ -26,6 +27,9 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 Query = Mapping[str, str | int | bool | None]
 """Parameters; None leaves one out, a bool becomes "true" or "false"."""
+
+_URL = "/?&=%:;,+@!$'()*#[]"
+"""What a path may hold unescaped besides letters, digits and _.-~"""
 
 
 class ApiUnreachableError(Exception):
@@ -64,7 +68,7 @@ class ApiClient:
         self.socket_path = socket_path
         self._timeout = timeout
         self._on_warning = on_warning
-        self._idle: Connection | None = None
+        self._connection = UnixConnection(socket_path, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -75,9 +79,7 @@ class ApiClient:
         self.close()
 
     def close(self) -> None:
-        if self._idle:
-            self._idle.close()
-            self._idle = None
+        self._connection.close()
 
     def get(self, path: str, query: Query | None = None) -> Any:
         """One object, or a list as it comes ({"items": [...]})."""
@@ -118,18 +120,12 @@ class ApiClient:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Accept": accept, **({"Content-Type": content_type} if data is not None else {})}
         target = _target(path, query)
-        connection, head = self._exchange(method, target, headers, data)
-        try:
-            content = b"".join(connection.read_body(head))
-        except OSError as error:
-            connection.close()
-            raise self.unreachable(error) from error
-        if connection.reusable and self._idle is None:
-            self._idle = connection
-        else:
-            connection.close()
-        self._check(head, content)
-        return json.loads(content) if JSON in head.get("content-type") else content.decode(errors="replace")
+        with self.conversation(self._connection):
+            response = self._answer(method, target, headers, data)
+            content = b"".join(pieces(response))
+        self._check(response, content)
+        is_json = JSON in response.headers.get("Content-Type", "")
+        return json.loads(content) if is_json else content.decode(errors="replace")
 
     def stream(
         self,
@@ -147,20 +143,16 @@ class ApiClient:
         """
         connection = self.connect()
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
-        try:
-            connection.socket.settimeout(None)
-            connection.send(method, _target(path, query), headers, body)
-            head = connection.read_head()
-            if head.status >= 400:
-                self._check(head, b"".join(connection.read_body(head)))
-        except OSError as error:
-            connection.close()
-            raise self.unreachable(error) from error
-        except BaseException:
-            connection.close()
-            raise
-        self._check(head, b"")
-        return ByteStream(connection, head)
+        sock = connection.sock
+        with self.conversation(connection):
+            sock.settimeout(None)
+            try:
+                connection.request(method, _target(path, query), body, headers)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the server has heard enough: its answer, which says why, may be there all the same
+            response = connection.getresponse()
+            self._check(response, b"".join(pieces(response)) if response.status >= 400 else b"")
+        return ByteStream(connection, response, sock, self.unreachable)
 
     def watch(self, path: str, query: Query | None = None, *, accept: str = JSON) -> Iterator[Any]:
         """Watch events as dicts ({"type": "ADDED", "object": {...}}) until the server ends the watch.
@@ -174,46 +166,50 @@ class ApiClient:
                     raise _status_error(event["object"])
                 yield event
 
-    def connect(self) -> Connection:
-        """A new connection, for what upgrades it to another protocol."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        sock.settimeout(self._timeout)
-        try:
-            sock.connect(self.socket_path)
-        except OSError as error:
-            sock.close()
-            raise self.unreachable(error) from error
-        return Connection(sock)
+    def connect(self) -> UnixConnection:
+        """A new connection, for what stays on it or upgrades it to another protocol."""
+        connection = UnixConnection(self.socket_path, self._timeout)
+        with self.conversation(connection):
+            connection.connect()
+        return connection
 
-    def _exchange(
-        self, method: str, target: str, headers: Mapping[str, str], data: bytes | None
-    ) -> tuple[Connection, Head]:
-        """Send and read the head. A kept connection may have been closed meanwhile: then, and only then, again."""
-        kept, self._idle = self._idle, None
-        if kept:
-            try:
-                kept.send(method, target, headers, data)
-                return kept, kept.read_head()
-            except (BrokenPipeError, ConnectionResetError, ProtocolError) as error:
-                kept.close()
-                if isinstance(error, ProtocolError) and method != "GET":
-                    raise self.unreachable(error) from error
-        connection = self.connect()
+    @contextmanager
+    def conversation(self, connection: HTTPConnection) -> Iterator[None]:
+        """Hang up if the block fails, for then nobody knows how far it came; failures to talk: ApiUnreachableError."""
         try:
-            connection.send(method, target, headers, data)
-            return connection, connection.read_head()
-        except OSError as error:
+            yield
+        except (OSError, HTTPException) as error:
             connection.close()
             raise self.unreachable(error) from error
+        except BaseException:
+            connection.close()
+            raise
 
-    def _check(self, head: Head, content: bytes) -> None:
+    def _answer(
+        self, method: str, target: str, headers: Mapping[str, str], data: bytes | None
+    ) -> HTTPResponse:
+        """Send and read the head. A kept connection may have been closed meanwhile: then, and only then, again."""
+        kept, sent = self._connection.sock is not None, False
+        try:
+            self._connection.request(method, target, data, headers)
+            sent = True
+            return self._connection.getresponse()
+        except ConnectionError:
+            # Whoever hangs up on a whole request may have done what it asks.
+            if not kept or (sent and method != "GET"):
+                raise
+        self._connection.close()
+        self._connection.request(method, target, data, headers)
+        return self._connection.getresponse()
+
+    def _check(self, response: HTTPResponse, content: bytes) -> None:
         if self._on_warning:
-            for value in head.get_all("warning"):
+            for value in response.headers.get_all("Warning") or ():
                 self._on_warning(_warning_text(value))
-        if head.status >= 400:
-            raise error_of(head, content)
+        if response.status >= 400:
+            raise error_of(response, content)
 
-    def unreachable(self, error: OSError) -> ApiUnreachableError:
+    def unreachable(self, error: OSError | HTTPException) -> ApiUnreachableError:
         """What a failed connection means, in words for the user."""
         place = self.socket_path
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
@@ -228,61 +224,19 @@ class ApiClient:
             return ApiUnreachableError(
                 f"the daemon at {place} did not answer within {self._timeout:g} seconds"
             )
-        return ApiUnreachableError(
-            f"the connection to the daemon at {place} broke: {error.strerror or error}"
-        )
+        return ApiUnreachableError(f"the connection to the daemon at {place} broke: {_why(error)}")
 
 
-class ByteStream:
-    """An answer that is still coming. Leaving the context, or close(), hangs up."""
-
-    def __init__(self, connection: Connection, head: Head) -> None:
-        self.head = head
-        self._connection = connection
-        self._body = connection.read_body(head)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._body
-
-    def lines(self) -> Iterator[bytes]:
-        """Complete lines, without their newline."""
-        pending = b""
-        for chunk in self._body:
-            *lines, pending = (pending + chunk).split(b"\n")
-            yield from lines
-        if pending:
-            yield pending
-
-    def fileno(self) -> int:
-        """For select: readable when more has come (or the end)."""
-        return self._connection.socket.fileno()
-
-    def settimeout(self, seconds: float | None) -> None:
-        """Bound each wait for more bytes from now on; when it is over, reading raises TimeoutError."""
-        self._connection.socket.settimeout(seconds)
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-def error_of(head: Head, content: bytes) -> StatusError:
+def error_of(response: HTTPResponse, content: bytes) -> StatusError:
     """The error an answer carries: a Status, or whatever text there is."""
     try:
         status = json.loads(content)
     except ValueError:
         status = None
     if isinstance(status, dict) and status.get("kind") == "Status":
-        return _status_error({"code": head.status, **status})
-    text = content.decode(errors="replace").strip() or head.reason
-    return _status_error({"code": head.status, "reason": "Unknown", "message": text})
+        return _status_error({"code": response.status, **status})
+    text = content.decode(errors="replace").strip() or response.reason
+    return _status_error({"code": response.status, "reason": "Unknown", "message": text})
 
 
 def _status_error(status: Mapping[str, Any]) -> StatusError:
@@ -295,7 +249,18 @@ def _status_error(status: Mapping[str, Any]) -> StatusError:
     return StatusError.from_status(convert(status, Status))
 
 
+def _why(error: OSError | HTTPException) -> str:
+    match error:
+        case IncompleteRead():
+            return "the answer is incomplete"
+        case OSError():
+            return error.strerror or str(error)
+        case _:
+            return repr(error)
+
+
 def _target(path: str, query: Query | None) -> str:
+    path = quote(path, safe=_URL)
     pairs = {key: _text(value) for key, value in (query or {}).items() if value is not None}
     return f"{path}?{urlencode(pairs)}" if pairs else path
 
@@ -305,6 +270,6 @@ def _text(value: str | int | bool) -> str:
 
 
 def _warning_text(value: str) -> str:
-    """'299 - "some \\"text\\""' -> 'some "text"' (RFC 9111 5.5)."""
-    quoted = value.split(" ", 2)[-1]
+    """'299 - "some \\"text\\""' -> 'some "text"' (RFC 9111 5.5), which is UTF-8 that http.client took for Latin-1."""
+    quoted = value.encode("latin-1").decode(errors="replace").split(" ", 2)[-1]
     return quoted.removeprefix('"').removesuffix('"').replace('\\"', '"').replace("\\\\", "\\")

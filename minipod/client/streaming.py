@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from urllib.parse import urlencode
 
 from minipod.client.http import ApiClient, error_of, resource_path
+from minipod.client.unix_http import pieces
 from minipod.client.websocket import WebSocket, open_websocket
 
 V4 = "v4.channel.k8s.io"
@@ -34,8 +35,7 @@ class StreamExit:
 class RemoteStreams:
     """The near end of an exec or attach.
 
-    One thread reads; write_stdin, close_stdin and resize may be called from others. With select: wait for
-    fileno(), then call receive().
+    One thread reads; write_stdin, close_stdin and resize may be called from others.
     """
 
     def __init__(self, socket: WebSocket) -> None:
@@ -51,9 +51,6 @@ class RemoteStreams:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
 
     def receive(self) -> list[tuple[Literal["stdout", "stderr"], bytes]] | None:
         """The pieces of output that come next (blocks until something does; may be empty); None after the end."""
@@ -160,15 +157,8 @@ def _options(container: str, **flags: bool) -> list[tuple[str, str]]:
 
 def _open(client: ApiClient, path: str, pairs: list[tuple[str, str]]) -> RemoteStreams:
     connection = client.connect()
-    try:
-        socket, head = open_websocket(connection, f"{path}?{urlencode(pairs)}", (V5, V4))
+    with client.conversation(connection):
+        socket, response = open_websocket(connection, f"{path}?{urlencode(pairs)}", (V5, V4))
         if socket is None:
-            raise error_of(head, b"".join(connection.read_body(head)))
-    except OSError as error:
-        connection.close()
-        raise client.unreachable(error) from error
-    except BaseException:
-        connection.close()
-        raise
-    connection.socket.settimeout(None)
+            raise error_of(response, b"".join(pieces(response)))
     return RemoteStreams(socket)

@@ -1,4 +1,4 @@
-"""The client's end of a WebSocket (RFC 6455) on a connection of our own: binary messages, ping and pong, close.
+"""The client's end of a WebSocket (RFC 6455) on an HTTP connection: binary messages, ping and pong, close.
 
 Written out because exec should start as fast as it can and aiohttp takes longer to import than the exec to run.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import socket
 import struct
 import threading
-from collections.abc import Mapping, Sequence
-
-from minipod.client.connection import Connection, Head, ProtocolError
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPResponse
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -22,20 +22,24 @@ MAX_MESSAGE = 16 << 20
 """Bytes; a larger message is not one of a Kubernetes stream."""
 
 
+class WebSocketError(OSError):
+    """The other end does not speak RFC 6455."""
+
+
 class WebSocket:
     """Messages over an upgraded connection. send() and close() may be called while another thread receives."""
 
-    def __init__(self, connection: Connection, protocol: str) -> None:
-        self.protocol = protocol
+    def __init__(self, connection: HTTPConnection, response: HTTPResponse, sock: socket.socket) -> None:
+        """`response` is the 101 that came through the connection's socket. No timeout applies from here on."""
+        self.protocol = response.headers.get("Sec-WebSocket-Protocol", "")
         """The subprotocol the server chose."""
         self._connection = connection
-        self._buffer = bytearray(connection.take_buffer())
+        self._response = response
+        self._socket = sock
+        self._buffer = bytearray(_read_ahead(response, sock))
         self._fragments = bytearray()
         self._lock = threading.Lock()
         self._open = True
-
-    def fileno(self) -> int:
-        return self._connection.socket.fileno()
 
     def send(self, data: bytes) -> None:
         """One binary message."""
@@ -44,7 +48,7 @@ class WebSocket:
     def receive(self) -> list[bytes] | None:
         """Wait for bytes once and return the messages that are complete (maybe none yet); None after the end.
 
-        Raises ProtocolError when the other end breaks the protocol.
+        Raises WebSocketError when the other end breaks the protocol.
         """
         messages: list[bytes] = []
         while True:
@@ -53,7 +57,7 @@ class WebSocket:
                     return messages or None
             if messages:
                 return messages
-            data = self._connection.socket.recv(1 << 16) if self._open else b""
+            data = self._socket.recv(1 << 16) if self._open else b""
             if not data:
                 self._open = False
                 return None
@@ -67,6 +71,7 @@ class WebSocket:
                 self._send_frame(_CLOSE, struct.pack("!H", code))
             except OSError:
                 pass
+        self._response.close()
         self._connection.close()
 
     def _handle(self, opcode: int, final: bool, payload: bytes, messages: list[bytes]) -> bool:
@@ -81,7 +86,7 @@ class WebSocket:
         elif opcode in (_BINARY, _TEXT, _CONTINUATION):
             self._fragments += payload
             if len(self._fragments) > MAX_MESSAGE:
-                raise ProtocolError(f"a message of more than {MAX_MESSAGE} bytes")
+                raise WebSocketError(f"a message of more than {MAX_MESSAGE} bytes")
             if final:
                 messages.append(bytes(self._fragments))
                 self._fragments.clear()
@@ -107,7 +112,7 @@ class WebSocket:
             start = 10
             length = int.from_bytes(buffer[2:10], "big") if len(buffer) >= 10 else 0
         if second & _MASKED or first & 0x70 or length > MAX_MESSAGE:
-            raise ProtocolError("the server sent a malformed WebSocket frame")
+            raise WebSocketError("the server sent a malformed WebSocket frame")
         if len(buffer) < start + length:
             return None
         payload = bytes(buffer[start : start + length])
@@ -124,37 +129,46 @@ class WebSocket:
             head = struct.pack("!BBQ", _FIN | opcode, _MASKED | 127, size)
         key = os.urandom(4)
         with self._lock:
-            self._connection.socket.sendall(head + key + _mask(payload, key))
+            self._socket.sendall(head + key + _mask(payload, key))
 
 
 def open_websocket(
-    connection: Connection, target: str, protocols: Sequence[str], headers: Mapping[str, str] | None = None
-) -> tuple[WebSocket | None, Head]:
-    """Ask to upgrade. (None, head) when the server refused: the body, with its reason, is still to be read.
+    connection: HTTPConnection, target: str, protocols: Sequence[str]
+) -> tuple[WebSocket | None, HTTPResponse]:
+    """Ask to upgrade. (None, response) when the server refused: the body, with its reason, is still to be read.
 
-    Raises OSError (ProtocolError for an answer that is no WebSocket handshake).
+    Raises OSError, HTTPException (WebSocketError for an answer that is no WebSocket handshake).
     """
     key = base64.b64encode(os.urandom(16))
-    connection.send(
+    connection.request(
         "GET",
         target,
-        {
+        headers={
             "Connection": "Upgrade",
             "Upgrade": "websocket",
             "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": key.decode(),
             "Sec-WebSocket-Protocol": ", ".join(protocols),
-            **(headers or {}),
         },
     )
-    head = connection.read_head()
-    if head.status != 101:
-        return None, head
+    sock = connection.sock
+    response = connection.getresponse()
+    if response.status != 101:
+        return None, response
     # SHA-1 is what RFC 6455 4.1 prescribes; it proves a handshake, it protects nothing.
     expected = base64.b64encode(hashlib.sha1(key + _ACCEPT_GUID, usedforsecurity=False).digest()).decode()
-    if head.get("sec-websocket-accept") != expected:
-        raise ProtocolError("the server did not answer the WebSocket handshake")
-    return WebSocket(connection, head.get("sec-websocket-protocol")), head
+    if response.headers.get("Sec-WebSocket-Accept") != expected:
+        raise WebSocketError("the server did not answer the WebSocket handshake")
+    return WebSocket(connection, response, sock), response
+
+
+def _read_ahead(response: HTTPResponse, sock: socket.socket) -> bytes:
+    """What the response's reader took from the socket beyond the head: the other protocol's first bytes."""
+    sock.setblocking(False)
+    try:
+        return response.fp.read1()
+    finally:
+        sock.setblocking(True)
 
 
 def _mask(payload: bytes, key: bytes) -> bytes:

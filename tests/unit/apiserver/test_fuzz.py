@@ -108,10 +108,10 @@ def test_every_request_is_answered(
     with shared_server.client() as api:
         connection = api.connect()
         try:
-            connection.send(
-                method, target, {"Content-Type": content_type}, body if method != "GET" else None
+            connection.request(
+                method, target, body if method != "GET" else None, {"Content-Type": content_type}
             )
-            head = connection.read_head()
+            status = connection.getresponse().status
         finally:
             connection.close()
-    assert head.status in (200, 201, 400, 403, 404, 405, 406, 409, 410, 413, 415, 422)
+    assert status in (200, 201, 400, 403, 404, 405, 406, 409, 410, 413, 415, 422)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from minipod.api.errors import StatusError
-from minipod.client.connection import ProtocolError
 from minipod.client.http import ApiClient, ApiUnreachableError, resource_path
-from minipod.client.websocket import WebSocket, open_websocket
+from minipod.client.websocket import WebSocket, WebSocketError, open_websocket
+from tests.helpers.wait import wait_until
 
 Script = Callable[[socket.socket], None]
 
@@ -72,9 +72,9 @@ def answer(*pieces: bytes) -> Script:
     return script
 
 
-def read_request(connection: socket.socket) -> bytes:
+def read_request(connection: socket.socket, end: bytes = b"\r\n\r\n") -> bytes:
     data = b""
-    while b"\r\n\r\n" not in data:
+    while not data.endswith(end):
         received = connection.recv(4096)
         if not received:
             return data
@@ -132,7 +132,7 @@ def test_a_change_is_not_sent_twice(serve: Serve) -> None:
     def one_then_vanish(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(head(JSON, "Content-Length: 1") + b"1")
-        read_request(connection)
+        read_request(connection, b"{}")
 
     client = serve(one_then_vanish)
     client.get("/x")
@@ -147,13 +147,22 @@ def test_a_change_is_not_sent_twice(serve: Serve) -> None:
         (b"HTTP/1.1 OK\r\n\r\n",),
         (head(JSON, "Transfer-Encoding: chunked"), b"zz\r\n"),
         (head(JSON, "Content-Length: 10"), b"123"),
+        (head(JSON, "Transfer-Encoding: chunked"), b"-5\r\n{}"),
+        (head(JSON, "Transfer-Encoding: chunked"), b"ffffffffffffffffffff\r\n{}"),
+        (head(JSON, "Transfer-Encoding: chunked"), b"2\r\n{}\r\n"),
+        (head(JSON, f"Content-Length: {10**30}"), b"{}"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * (1 << 17),),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200,),
         (),
     ],
 )
 def test_nonsense_is_no_answer(serve: Serve, pieces: tuple[bytes, ...]) -> None:
+    """Neither to a request nor to a stream, wherever it shows that it is none."""
+    client = serve(answer(*pieces), answer(*pieces))
     with pytest.raises(ApiUnreachableError, match="broke"):
-        serve(answer(*pieces)).get("/x")
+        client.get("/x")
+    with pytest.raises(ApiUnreachableError, match="broke"), client.stream("GET", "/x") as stream:
+        list(stream)
 
 
 def test_a_server_that_never_answers_is_given_up(serve: Serve) -> None:
@@ -163,6 +172,27 @@ def test_a_server_that_never_answers_is_given_up(serve: Serve) -> None:
 
     with pytest.raises(ApiUnreachableError, match=r"did not answer within 0\.05 seconds"):
         serve(sleep, timeout=0.05).get("/x")
+
+
+def test_a_client_can_be_used_after_a_request_that_failed(serve: Serve) -> None:
+    """`run --rm` deletes its pod also when waiting for it was interrupted."""
+    ok = head(JSON, "Content-Length: 1") + b"1"
+    client = serve(answer(ok[:-1]), answer(head(JSON, "Content-Length: 9") + b"1"), answer(ok))
+    for _ in range(2):
+        with pytest.raises(ApiUnreachableError):
+            client.get("/x")
+    assert client.get("/x") == 1
+
+
+def test_paths_typed_by_hand_are_sent_as_they_must_be(serve: Serve) -> None:
+    said: list[bytes] = []
+
+    def script(connection: socket.socket) -> None:
+        said.append(read_request(connection))
+        connection.sendall(head("Content-Length: 2") + b"ok")
+
+    assert serve(script).get("/a b/\u00fc%2F?x=1&y") == "ok"
+    assert said[0].startswith(b"GET /a%20b/%C3%BC%2F?x=1&y HTTP/1.1\r\n")
 
 
 def test_no_server_at_all(tmp_path: Path) -> None:
@@ -185,14 +215,14 @@ def test_errors_that_are_no_status_are_shown_as_they_are(serve: Serve) -> None:
 def test_warnings_are_read(serve: Serve, tmp_path: Path) -> None:
     serve(
         answer(
-            head(JSON, 'Warning: 299 - "a \\"b\\" \\\\ c"', 'Warning: 299 - "ü"', "Content-Length: 2")
+            head(JSON, 'Warning: 299 - "a \\"b\\" \\\\ c"', 'Warning: 299 - "ü\u0085Å"', "Content-Length: 2")
             + b"{}"
         )
     )
     heard: list[str] = []
     with ApiClient(str(tmp_path / "api.sock"), timeout=10, on_warning=heard.append) as client:
         client.get("/x")
-    assert heard == ['a "b" \\ c', "ü"]
+    assert heard == ['a "b" \\ c', "ü\u0085Å"]
 
 
 def test_lines_are_put_together(serve: Serve) -> None:
@@ -201,8 +231,55 @@ def test_lines_are_put_together(serve: Serve) -> None:
         assert list(stream.lines()) == [b"one", b"two", b"three"]
 
 
-def upgrade(connection: socket.socket) -> bytes:
-    """Answer a WebSocket handshake rightly, and say what was asked."""
+@pytest.mark.parametrize(
+    ("framing", "piece"),
+    [
+        ("Transfer-Encoding: chunked", b"c\r\none\ntwo\nthre\r\n2\r\ne\n"),
+        ("Connection: close", b"one\ntwo\nthree\n"),
+    ],
+)
+def test_each_line_is_there_as_soon_as_it_has_come(serve: Serve, framing: str, piece: bytes) -> None:
+    """Also those that came together, and though the server says nothing more before it has heard of them."""
+    seen = threading.Event()
+    waited: list[bool] = []
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(head(framing) + piece)
+        waited.append(seen.wait(10))
+
+    with serve(script).stream("GET", "/x") as stream:
+        lines = stream.lines()
+        assert [next(lines) for _ in range(3)] == [b"one", b"two", b"three"]
+        seen.set()
+    wait_until(lambda: waited == [True])
+
+
+def test_waiting_for_more_can_be_bounded(serve: Serve) -> None:
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(head("Transfer-Encoding: chunked") + b"2\r\n1\n\r\n")
+        connection.recv(1)
+
+    with serve(script).stream("GET", "/x") as stream:
+        stream.settimeout(0.05)
+        lines = stream.lines()
+        assert next(lines) == b"1"
+        with pytest.raises(TimeoutError):
+            next(lines)
+
+
+def test_an_upload_that_is_refused_halfway_says_why(serve: Serve) -> None:
+    def script(connection: socket.socket) -> None:
+        assert b"Transfer-Encoding: chunked" in read_request(connection)
+        connection.sendall(head("Content-Length: 3", status="413 Content Too Large") + b"big")
+
+    with pytest.raises(StatusError, match="big"):
+        serve(script).stream("POST", "/x", body=(b"x" * (1 << 16) for _ in range(100)))
+
+
+def upgrade(connection: socket.socket, first: bytes = b"") -> bytes:
+    """Answer a WebSocket handshake rightly, with `first` hard on its heels, and say what was asked."""
     import base64
     import hashlib
 
@@ -222,6 +299,7 @@ def upgrade(connection: socket.socket) -> bytes:
             "Sec-WebSocket-Protocol: v5",
             status="101 Switching Protocols",
         )
+        + first
     )
     return request
 
@@ -254,6 +332,16 @@ def test_websocket_messages_in_pieces_with_pings_between(serve: Serve) -> None:
     assert messages == [b"onetwo", b"x" * 256]
 
 
+def test_websocket_messages_that_come_with_the_handshake(serve: Serve) -> None:
+    def script(connection: socket.socket) -> None:
+        upgrade(connection, b"\x82\x03one\x82\x03two")
+
+    socket_ = websocket(serve(script))
+    assert socket_.receive() == [b"one", b"two"]
+    assert socket_.receive() is None
+    socket_.close()
+
+
 @pytest.mark.parametrize(
     "frame", [b"\x82\x83abcdxyz", b"\xf2\x01x", b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff"]
 )
@@ -263,7 +351,7 @@ def test_websocket_frames_no_server_may_send(serve: Serve, frame: bytes) -> None
         connection.sendall(frame)
 
     socket_ = websocket(serve(script))
-    with pytest.raises(ProtocolError):
+    with pytest.raises(WebSocketError):
         socket_.receive()
     socket_.close()
 
@@ -271,16 +359,16 @@ def test_websocket_frames_no_server_may_send(serve: Serve, frame: bytes) -> None
 def test_websocket_handshake_must_be_answered_rightly(serve: Serve) -> None:
     client = serve(answer(head("Sec-WebSocket-Accept: bm8=", status="101 Switching Protocols")))
     connection = client.connect()
-    with pytest.raises(ProtocolError, match="handshake"):
+    with pytest.raises(WebSocketError, match="handshake"):
         open_websocket(connection, "/x", ("v5",))
     connection.close()
 
 
 def test_the_client_is_quick_to_import() -> None:
-    """What a `get` loads: neither aiohttp nor msgspec nor the generated types nor ssl."""
+    """What a `get` loads: neither aiohttp nor msgspec nor the generated types."""
     code = "import minipod.client.http, minipod.client.streaming, sys; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    heavy = {"aiohttp", "msgspec", "minipod.api.core_v1", "ssl", "email", "asyncio", "http.client"}
+    heavy = {"aiohttp", "msgspec", "minipod.api.core_v1", "asyncio"}
     assert not heavy & set(loaded)
