@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -20,13 +20,19 @@ from minipod.storage.interface import Stored
 
 COMPRESS_FROM = 128 * 1024
 """Bytes, as kube-apiserver: below it compressing costs more than sending."""
+MAX_WARNINGS = 64
+MAX_WARNING = 1024
+"""Warning headers, and characters of one: Python's http.client reads no answer with 100 headers or one of 64 KiB."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
-def headers(warnings: Iterable[str] = (), content_type: str = JSON) -> CIMultiDict[str]:
+def headers(warnings: Sequence[str] = (), content_type: str = JSON) -> CIMultiDict[str]:
     found = CIMultiDict({"Content-Type": content_type, "Cache-Control": "no-cache, private"})
-    for warning in warnings:
-        found.add("Warning", f"299 - {_quoted(warning)}")
+    said = warnings if len(warnings) <= MAX_WARNINGS else warnings[: MAX_WARNINGS - 1]
+    for warning in said:
+        found.add("Warning", f"299 - {_quoted(warning[:MAX_WARNING])}")
+    if left := len(warnings) - len(said):
+        found.add("Warning", f"299 - {_quoted(f'{left} more warnings')}")
     return found
 
 

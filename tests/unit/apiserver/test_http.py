@@ -177,6 +177,20 @@ class TestFieldValidation:
         refused(lambda: api.create(PODS, manifest(), {"fieldValidation": "Some"}), 422, "fieldValidation")
 
 
+def test_an_answer_with_many_warnings_can_be_read(server: ServerThread) -> None:
+    """http.client gives up on more than 100 headers and on one of more than 64 KiB."""
+    warnings: list[str] = []
+    pod = manifest()
+    pod["spec"]["long" * 20_000] = 1
+    pod["spec"].update({f"unknown{number}": 1 for number in range(200)})
+    with server.client(warnings) as api:
+        api.create(PODS, pod)
+    assert len(warnings) == 64
+    assert warnings[0] == f"spec.{'long' * 20_000}"[:1024]
+    assert warnings[1] == "spec.unknown0: unknown field"
+    assert warnings[-1] == "138 more warnings"
+
+
 def test_fields_without_effect_are_warned_of(server: ServerThread) -> None:
     warnings: list[str] = []
     pod = manifest()
