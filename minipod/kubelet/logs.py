@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from asyncinotify import Inotify, Mask
+from asyncinotify import Event, Inotify, Mask
 
 CHUNK = 256 * 1024
 
@@ -194,12 +194,22 @@ async def _follow(
                     yield piece
                 if over:
                     return
-                changed = asyncio.ensure_future(inotify.get())
-                await asyncio.wait({end, changed}, return_when=asyncio.FIRST_COMPLETED)
-                if not changed.done():
-                    changed.cancel()
+                await _either(end, asyncio.ensure_future(inotify.get()))
         finally:
             end.cancel()
+
+
+async def _either(end: asyncio.Future[None], changed: asyncio.Future[Event]) -> None:
+    """Until one of the two is done. `changed` is over afterwards, whatever happened.
+
+    It has the inotify descriptor in the event loop's hands. Were the descriptor closed before it has let go, the next
+    connection could get the same number, and lose its place in the loop when `changed` is cleaned up.
+    """
+    try:
+        await asyncio.wait({end, changed}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        changed.cancel()
+        await asyncio.gather(changed, return_exceptions=True)
 
 
 def _formatted(reader: LogReader, formatter: LogFormatter) -> Iterator[bytes]:

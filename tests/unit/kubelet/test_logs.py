@@ -150,3 +150,23 @@ def test_a_reader_goes_on_where_it_stopped(tmp_path: Path) -> None:
         file.write("\n")
     assert [parse_line(raw) for raw in reader.read_lines()] == [parse_line(line(3, "half")[:-1].encode())]
     reader.close()
+
+
+async def test_whoever_stops_following_lets_go_of_the_event_loop_first(tmp_path: Path) -> None:
+    """A reader that outlives its descriptor would take the next owner of that number out of the loop."""
+    path = tmp_path / "0.log"
+    path.write_bytes(b"2026-01-01T00:00:00.000000000Z stdout F one\n")
+    forever = asyncio.Event()
+
+    async def ended() -> None:
+        await forever.wait()
+
+    output = read_logs(path, LogOptions(), ended=ended)
+    assert await anext(output) == b"one\n"
+    more = asyncio.ensure_future(anext(output))
+    while len(asyncio.all_tasks()) < 4:  # this test, `more`, `ended`, and the wait for a change
+        await asyncio.sleep(0)
+    more.cancel()
+    await asyncio.gather(more, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
