@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from asyncinotify import Event, Inotify, Mask
 
@@ -205,8 +205,9 @@ async def _either(end: asyncio.Future[None], changed: asyncio.Future[Event]) -> 
     It has the inotify descriptor in the event loop's hands. Were the descriptor closed before it has let go, the next
     connection could get the same number, and lose its place in the loop when `changed` is cleaned up.
     """
+    both: tuple[asyncio.Future[Any], ...] = (end, changed)
     try:
-        await asyncio.wait({end, changed}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
         changed.cancel()
         await asyncio.gather(changed, return_exceptions=True)
