@@ -87,7 +87,9 @@ class Node:
         self._config = config
         self._stop = stop
         self._store = Store(
-            config.data_dir / "state.db", [s.resource for s in STRATEGIES], retention={"events": EVENT_RETENTION}
+            config.data_dir / "state.db",
+            [s.resource for s in STRATEGIES],
+            retention={"events": EVENT_RETENTION},
         )
         self._registry = Registry(self._store)
         self._client = InProcessClient(LocalRequests(self._registry))

@@ -164,7 +164,7 @@ async def test_whoever_stops_following_lets_go_of_the_event_loop_first(tmp_path:
     output = read_logs(path, LogOptions(), ended=ended)
     assert await anext(output) == b"one\n"
     more = asyncio.ensure_future(anext(output))
-    while len(asyncio.all_tasks()) < 4:  # this test, `more`, `ended`, and the wait for a change
+    while len(asyncio.all_tasks()) < 4:  # noqa: ASYNC110 - this test, `more`, `ended`, and the wait for a change
         await asyncio.sleep(0)
     more.cancel()
     await asyncio.gather(more, return_exceptions=True)
