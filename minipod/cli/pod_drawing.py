@@ -59,8 +59,12 @@ def _processes_of_the_pod(root: Branch, anatomy: Obj) -> None:
 
 def _process(process: Obj) -> str:
     memory = f"  {size(process['rssBytes'])}" if process.get("rssBytes") else ""
-    command = printable(str(process.get("command", "")))
-    return f"pid {process.get('pid', '?')}  {command}{memory}"
+    return f"pid {process.get('pid', '?')}  {_command(process)}{memory}"
+
+
+def _command(process: Obj) -> str:
+    """On one line: a script given to `sh -c` may have many, and a tree has its own."""
+    return " ".join(printable(str(process.get("command", ""))).split())
 
 
 def _namespaces(root: Branch, anatomy: Obj) -> None:
@@ -203,7 +207,7 @@ def _process_tree(parent: Branch, processes: list[Obj]) -> None:
 
 def _row(process: Obj) -> str:
     memory = f"  {size(process['rssBytes'])}" if process.get("rssBytes") else ""
-    return f"{process['pid']}, {process.get('innerPid', '?')}: {printable(str(process.get('command', '')))}{memory}"
+    return f"{process['pid']}, {process.get('innerPid', '?')}: {_command(process)}{memory}"
 
 
 def size(count: int) -> str:

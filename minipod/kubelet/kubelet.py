@@ -19,11 +19,13 @@ from minipod.client.events import EventRecorder
 from minipod.client.informer import Informer
 from minipod.client.interface import Client
 from minipod.client.node import NodeConnection
+from minipod.images.errors import ImageError
 from minipod.images.store import ImageStore
 from minipod.kubelet import events
 from minipod.kubelet.cgroups import qos_weights
 from minipod.kubelet.node_status import build_node, register_node, write_status
 from minipod.kubelet.pod_worker import PodWorker
+from minipod.kubelet.records import LABEL_IMAGE_ID
 from minipod.kubelet.server import NodeServer
 from minipod.kubelet.services import Services, wall_clock_us
 from minipod.kubelet.settings import NodeSettings
@@ -153,6 +155,7 @@ class Kubelet:
 
     async def _follow_images(self) -> None:
         """The Node names the images it has."""
+        await self._collect_images()
         while True:
             await self._image_news.wait()
             self._image_news.clear()
@@ -163,6 +166,18 @@ class Kubelet:
                 self._node = await write_status(services.client, self._node, wanted.status)
             except StatusError as error:
                 log.warning("cannot write the node's status: %s", error)
+
+    async def _collect_images(self) -> None:
+        """Delete what interrupted imports and removals of an earlier daemon left, unless a container runs from it."""
+        sandboxes = self._services.runtime.sandboxes()
+        used = {c.labels.get(LABEL_IMAGE_ID) for sandbox in sandboxes for c in sandbox.containers}
+        images = self._services.images
+        try:
+            await images.collect(
+                [layer for image in images.list() if image.id in used for layer in image.layers]
+            )
+        except (ImageError, OSError) as error:
+            log.warning("cannot collect unused images: %s", error)
 
     # -- the machine -----------------------------------------------------------------------------------------------
 

@@ -270,6 +270,12 @@ def test_a_drawing_shows_every_part() -> None:
     assert lines[at + 1].endswith("   └─ 103, 7: sleep^[[2J 1")
 
 
+def test_a_command_of_many_lines_is_drawn_on_one() -> None:
+    pod = anatomy()
+    pod["infra"]["command"] = "sh -c\n  one\n  two"
+    assert "sh -c one two" in draw_pod(pod)
+
+
 def test_a_drawing_for_a_terminal_that_knows_only_ascii() -> None:
     assert draw_pod(anatomy(), plain=True).isascii()
 
