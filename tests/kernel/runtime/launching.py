@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from minipod.linux.cgroup2 import cgroup
+
 SERVER = Path(__file__).parent / "launch_server.py"
 BUSYBOX = Path("/bin/busybox")
 
@@ -236,10 +238,14 @@ class Shim:
         self._process.stdin.close()
         self._process.stdout.close()
         try:
-            assert self._process.wait(timeout=30) == 0
+            assert self._process.wait(timeout=10) == 0
         finally:
             self._process.kill()
             self._process.wait()
+            group = cgroup.mount_point() / self.group
+            if group.exists():
+                cgroup.kill(group)
+                cgroup.remove(group)
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def test_by_path_alone_it_joins_them_too(pod: Shim) -> None:
 
 def test_with_a_shared_pid_namespace_the_infra_process_is_its_init(pod: Shim) -> None:
     infra = pod.infra(pid="pod")
-    oci = document("/bin/sh", "-c", "cat /proc/1/comm; echo $$", infra_pid=infra)
+    oci = document("/bin/sh", "-c", "until grep -x pause /proc/1/comm; do :; done; echo $$", infra_pid=infra)
     oci["linux"]["namespaces"][0]["path"] = f"/proc/{infra}/ns/pid"
     done = pod.run(oci, infra="infra")
     assert done["stdout"] == "pause\n2\n"

@@ -145,6 +145,9 @@ def test_control_c_interrupts_what_runs_in_a_terminal(pod: Shim) -> None:
         document("/bin/sh", "-c", "trap 'echo caught; exit 9' INT; echo up; cat", terminal=True)
     )
     pod.ask("expect", name=started["name"], text="up")
+    # The terminal's echo, then cat's answer: it is cat that the signal meets, not a shell about to fork.
+    pod.ask("write", name=started["name"], text="said\n")
+    pod.ask("expect", name=started["name"], text="said\r\nsaid\r\n")
     pod.ask("write", name=started["name"], text="\x03")
     assert pod.ask("finish", name=started["name"])["code"] == 9
 

@@ -96,7 +96,8 @@ def test_it_is_tiny_and_holds_no_descriptor_but_null(pod: Shim) -> None:
         "/null",
         "/dev/null",
     }
-    assert Path(f"/proc/{pid}/comm").read_text() == "pause\n"
+    # Its execve has succeeded; that it has named itself comes a moment later.
+    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "pause\n")
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     assert int(re.findall(r"Rss: +(\d+) kB", rollup)[0]) < 100
 
@@ -134,7 +135,7 @@ def test_without_the_program_it_waits_in_python(pod: Shim, workdir: Path) -> Non
     broken.chmod(0o755)
     for name, pause in (("missing", workdir / "none"), ("broken", broken)):
         pid = pod.infra(name=name, pause=str(pause))
-        assert Path(f"/proc/{pid}/comm").read_text() == "pause\n"
+        wait_until(lambda of=pid: Path(f"/proc/{of}/comm").read_text() == "pause\n")
         assert status(pid)["CapPrm"] == "0" * 16
         pod.kill(name, signal.SIGTERM)
         assert pod.ask("finish", name=name)["code"] == 0
