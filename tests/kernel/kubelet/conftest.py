@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,11 +38,23 @@ def netns(word: str) -> Iterator[None]:
 
 
 @pytest.fixture
-async def node(netns: None, word: str, workdir: Path, base_images: Path) -> AsyncIterator[Node]:
-    shutil.copytree(base_images, workdir / "data" / "images", symlinks=True)
-    made = Node(workdir, word)
-    await made.start()
-    try:
-        yield made
-    finally:
-        await made.end()
+async def make_node(
+    netns: None, word: str, workdir: Path, base_images: Path
+) -> AsyncIterator[Callable[..., Awaitable[Node]]]:
+    """Starts the test's one node; keywords are NodeSettings that differ."""
+    made: list[Node] = []
+
+    async def make(**settings: Any) -> Node:
+        shutil.copytree(base_images, workdir / "data" / "images", symlinks=True)
+        made.append(Node(workdir, word, **settings))
+        await made[0].start()
+        return made[0]
+
+    yield make
+    for one in made:
+        await one.end()
+
+
+@pytest.fixture
+async def node(make_node: Callable[..., Awaitable[Node]]) -> Node:
+    return await make_node()

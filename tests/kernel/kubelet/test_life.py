@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from minipod.api.scheme import PODS
+from minipod.kubelet.settings import CgroupEnforcement
 from minipod.runtime.types import SandboxState
 from tests.kernel.kubelet.node import FOREVER, Node, container, is_ready, main_status
 
@@ -312,6 +314,21 @@ async def test_limits_without_controllers_run_with_a_warning_in_best_effort(node
         "spec.containers[0].resources.limits.cpu"
         in (await node.event("limited", "CgroupNotEnforced")).message
     )
+
+
+async def test_limits_without_controllers_are_refused_when_strict(
+    make_node: Callable[..., Awaitable[Node]],
+) -> None:
+    node = await make_node(enforcement=CgroupEnforcement.STRICT)
+    if "cpu" in node.settings().host.controllers:
+        pytest.skip("this host has the cpu controller")
+    await node.create("limited", container(resources={"requests": {"cpu": "100m"}}))
+    pod = await node.phase("limited", "Failed")
+    assert pod.status.reason == "CgroupControllerMissing"
+    event = await node.event("limited", "CgroupControllerMissing")
+    assert "--cgroup-enforcement=best-effort" in event.message
+    await node.create("plain")
+    await node.ready("plain")
 
 
 async def test_a_missing_host_path_is_a_failed_mount_until_it_is_there(node: Node, tmp_path: Path) -> None:
