@@ -21,6 +21,7 @@ from minipod.runtime.errors import (
     StartError,
     WrongStateError,
 )
+from minipod.runtime.launch import Launched
 from minipod.runtime.launcher import Launcher
 from minipod.runtime.poller import Poller
 from minipod.runtime.state import (
@@ -70,7 +71,6 @@ class Sandbox:
             config=message.config,
             cgroup=self.cgroup,
             created_at=message.created_at,
-            shim=identify(os.getpid()),
         )
 
     @property
@@ -92,7 +92,7 @@ class Sandbox:
     # -- verbs -----------------------------------------------------------------------------------------------------
 
     def make(self, finished: Finished) -> None:
-        """Mounts, limits, infra process; `finished` is called later, also when it fails at once.
+        """Limits, infra process, mounts; `finished` is called later, or at once when it fails at once.
 
         The daemon has put the sandbox on record; if all dies now, its cgroup is how a later daemon finds this process.
         """
@@ -100,21 +100,19 @@ class Sandbox:
         config = self._record.config
         try:
             cgroup.apply(self.cgroup, config.resources)
+            self._infra = self.children.add(self._launch_infra(), self)
             for mount in config.mounts:
                 self.launcher.mount_tmpfs(mount)
-            leaf = self.cgroup / "infra"
-            leaf.mkdir()
-            leaf_fd = cgroup.directory_fd(leaf)
-            try:
-                launched = self.launcher.launch_infra(config, cgroup_fd=leaf_fd)
-            finally:
-                os.close(leaf_fd)
         except StartError as error:
-            self._not_made(error.failure)
+            self.give_up(error.failure)
         except OSError as error:
-            self._not_made(failure_of("create sandbox", error))
-        else:
-            self._infra = self.children.add(launched, self)
+            self.give_up(failure_of("create sandbox", error))
+
+    def give_up(self, failure: StartFailure) -> None:
+        """The sandbox cannot be made: end what there is of it, then tell."""
+        made, self._made = self._made, None
+        if made is not None:
+            self.stop(lambda _late: made(SandboxError(failure.message, failure)))
 
     def create_container(self, config: ContainerConfig) -> None:
         if self._record.state is not SandboxState.READY:
@@ -184,14 +182,15 @@ class Sandbox:
 
     def started(self, at: int) -> None:  # noqa: ARG002
         assert self._infra is not None
+        made, self._made = self._made, None
+        if made is None:
+            return  # given up meanwhile
         try:
             infra = identify(self._infra.pid)
         except OSError:  # it has ended at once: that is told next
             infra = ProcessIdentity(self._infra.pid, 0)
-        self._change(state=SandboxState.READY, infra=infra)
-        made, self._made = self._made, None
-        if made is not None:
-            made(None)
+        self._change(state=SandboxState.READY, shim=identify(os.getpid()), infra=infra)
+        made(None)
 
     def ended(self, code: int, signum: int, at: int) -> None:  # noqa: ARG002
         self._infra = None
@@ -200,14 +199,18 @@ class Sandbox:
 
     def failed(self, failure: StartFailure, at: int) -> None:  # noqa: ARG002
         self._infra = None
-        self._not_made(failure)
+        self.give_up(failure)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
-    def _not_made(self, failure: StartFailure) -> None:
-        made, self._made = self._made, None
-        if made is not None:
-            made(SandboxError(failure.message, failure))
+    def _launch_infra(self) -> Launched:
+        leaf = self.cgroup / "infra"
+        leaf.mkdir()
+        leaf_fd = cgroup.directory_fd(leaf)
+        try:
+            return self.launcher.launch_infra(self._record.config, cgroup_fd=leaf_fd)
+        finally:
+            os.close(leaf_fd)
 
     def _kill_containers(self) -> None:
         for container in self.containers.values():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import traceback
 from typing import NoReturn
 
@@ -42,16 +41,15 @@ from minipod.runtime.children import failure_of
 from minipod.runtime.connection import Connection, Request
 from minipod.runtime.errors import ProtocolError, RuntimeServiceError, SandboxError
 from minipod.runtime.launcher import Launcher
+from minipod.runtime.listener import Listener
 from minipod.runtime.poller import Poller
 from minipod.runtime.sandbox import Sandbox
 from minipod.runtime.session import AttachSession, ExecSession
-from minipod.runtime.state import SHIM_LOG, SOCKET
+from minipod.runtime.state import SHIM_LOG
 
 NAME = "minipod-shim"
 MAX_CONNECTIONS = 16
-ACCEPT_PAUSE = 1.0
 MAX_LOG = 256 * 1024
-_CREDENTIALS = struct.Struct("iII")
 
 
 class Shim:
@@ -70,13 +68,17 @@ class Shim:
         )
         self._directory = message.directory
         self._next_streams = 0
-        self._listener = self._listen()
-        self._watch_listener()
+        self._listener = Listener(self.poller, self._connected, self.trouble)
         self._first = Connection(first, self, admitted=True)
         self.connections.add(self._first)
 
     def run(self) -> None:
+        # The infra process gets ready while the rest is done here: what comes first is what it needs.
         self.sandbox.make(self._made)
+        try:
+            self._listener.open(self._directory)
+        except OSError as error:
+            self.sandbox.give_up(failure_of("listen", error))
         self.poller.run()
 
     def publish(self, message: Message) -> None:
@@ -189,44 +191,16 @@ class Shim:
         except OSError as problem:
             error = error or RuntimeServiceError(f"cannot remove the cgroups of the sandbox: {problem}")
         request.finish(error)
-        self.poller.forget(self._listener.fileno())
         self._listener.close()
         for connection in list(self.connections):
             connection.flush_and_close()
         self.poller.stop()
 
-    def _listen(self) -> socket.socket:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        directory = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        old = os.umask(0o177)
-        try:
-            # A socket's path may have 107 bytes only; this one is short whatever the directory's is.
-            listener.bind(f"/proc/self/fd/{directory}/{SOCKET}")
-        finally:
-            os.umask(old)
-            os.close(directory)
-        listener.listen(MAX_CONNECTIONS)
-        return listener
-
-    def _watch_listener(self) -> None:
-        if self._listener.fileno() >= 0:
-            self.poller.watch(self._listener.fileno(), self._on_connection)
-
-    def _on_connection(self, _events: int) -> None:
-        try:
-            sock, _ = self._listener.accept()
-        except BlockingIOError:  # gone again
-            return
-        except OSError as error:  # no descriptor or memory left: asking again at once would spin
-            self.trouble(f"cannot accept a connection: {error}")
-            self.poller.forget(self._listener.fileno())
-            self.poller.call_later(ACCEPT_PAUSE, self._watch_listener)
-            return
-        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        if _CREDENTIALS.unpack(raw)[1] != os.geteuid() or len(self.connections) >= MAX_CONNECTIONS:
+    def _connected(self, sock: socket.socket) -> None:
+        if len(self.connections) < MAX_CONNECTIONS:
+            self.connections.add(Connection(sock, self))
+        else:
             sock.close()
-            return
-        self.connections.add(Connection(sock, self))
 
     def _on_error(self, error: Exception) -> None:
         self.trouble("".join(traceback.format_exception(error)))
