@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 from minipod.linux import pty
 from minipod.linux.openat2 import make_directory, open_in
 from minipod.runtime import command, credentials, sync
-from minipod.runtime.child import LaunchError, Stage, step
+from minipod.runtime.child import Stage, step
 from minipod.runtime.credentials import Credentials, Warn
 
 _MAX_PASSWD = 1 << 20
@@ -55,10 +54,7 @@ def plan(process: Mapping[str, Any]) -> ProcessPlan:
 
 
 def become(process: ProcessPlan, warn: Warn, *, held_by: int = -1) -> NoReturn:
-    """Limits, directory, user, rights, execve. Raises LaunchError.
-
-    With `held_by`, a sync socket, the parent's word is waited for in between: all is ready then, and nothing has run.
-    """
+    """Limits, directory, user, rights, execve (for `held_by` see command.execute). Raises LaunchError."""
     wanted, env = process.credentials, process.env
     if "HOME" not in env:
         env["HOME"] = home_of(wanted.user.uid)
@@ -69,9 +65,7 @@ def become(process: ProcessPlan, warn: Warn, *, held_by: int = -1) -> NoReturn:
     credentials.take(wanted, warn)
     if not entered:
         _enter(process.cwd, last_try=True)
-    if held_by >= 0 and not sync.wait_until_told(held_by):
-        raise LaunchError(Stage.EXEC, errno.ECANCELED, "", "the start was called off")
-    command.execute(process.args, env)
+    command.execute(process.args, env, held_by=held_by)
 
 
 def adopt_console(process: ProcessPlan, sync_fd: int, master: int, slave: int) -> None:

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+from minipod.runtime import sync
 from minipod.runtime.child import LaunchError, Stage, default_dispositions, unblock_signals
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -30,14 +31,19 @@ def environment(entries: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def execute(args: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """execve(2) `args`, looked up in the environment's PATH. Raises LaunchError when that fails."""
+def execute(args: Sequence[str], env: Mapping[str, str], *, held_by: int = -1) -> NoReturn:
+    """execve(2) `args`, looked up in the environment's PATH. Raises LaunchError when that fails.
+
+    With `held_by`, a sync socket, the parent's word is waited for right before: what it costs from there is an execve.
+    """
     if not args or not args[0]:
         raise LaunchError(Stage.EXEC, errno.ENOENT, "", "no command: args is empty")
     path = args[0] if "/" in args[0] else _look_up(args[0], env.get("PATH") or DEFAULT_PATH)
     argv = [_bytes(arg) for arg in args]
     environ = {_bytes(name): _bytes(value) for name, value in env.items()}
     default_dispositions()
+    if held_by >= 0 and not sync.wait_until_told(held_by):
+        raise LaunchError(Stage.EXEC, errno.ECANCELED, "", "the start was called off")
     unblock_signals()
     try:
         os.execve(_bytes(path), argv, environ)  # noqa: S606
