@@ -59,6 +59,8 @@ stage_tree() {
   chmod 1777 "$root/tmp" "$root/var/tmp" # mkdir -m heeds no umask, but some file systems drop the sticky bit
   ln -s ../run "$root/var/run"
   cp "$here"/etc/* "$root/etc/"
+  # A pod's own are mounted over these; where they are missing, every container has to create them first.
+  touch "$root"/etc/{hosts,hostname,resolv.conf}
   chmod 644 "$root"/etc/*
 }
 
