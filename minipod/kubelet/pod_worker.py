@@ -133,7 +133,7 @@ class PodWorker:
     async def _step(self) -> bool:
         """Look, decide, act, report; then sleep until there is a reason to do it again. True when all is over."""
         self._alarm.reset()
-        failed = False
+        heeded = self._demands
         try:
             if self._ending:
                 await self._terminate()
@@ -145,12 +145,12 @@ class PodWorker:
                 deadline = await self._sync()
             self._retries.succeeded()
         except StatusError as error:
-            failed, deadline = True, self._retry_later(f"cannot sync pod: {error}")
+            deadline = self._retry_later(f"cannot sync pod: {error}")
         except Exception:
             log.exception("sync failed", extra=self._names())
-            failed, deadline = True, self._retry_later("internal error")
-        # A wake-up for an end may have been spent while containers were being stopped.
-        if failed or not self._stopping or self._shut_down.is_set():
+            deadline = self._retry_later("internal error")
+        # The wake-up for an end that was asked for meanwhile may have been spent while containers were being stopped.
+        if self._demands == heeded:
             await self._alarm.sleep(deadline)
         return False
 
@@ -161,6 +161,11 @@ class PodWorker:
     @property
     def _stopping(self) -> bool:
         return self._ending or self._shutdown_grace is not None
+
+    @property
+    def _demands(self) -> tuple[bool, bool, bool]:
+        """Every way in which the pod's end has been asked for."""
+        return self._gone, bool(self.pod.metadata.deletionTimestamp), self._shutdown_grace is not None
 
     # -- a pod that is to run --------------------------------------------------------------------------------------
 
@@ -206,26 +211,27 @@ class PodWorker:
 
     async def _act(self, actions: PodActions) -> bool:
         """Carry out a decision. False when it cannot go on now (something has to be waited for)."""
+        stopped = bool(actions.kill)  # then decide again in any case: what happened meanwhile rang in vain
         if actions.kill_sandbox:
             await self._drop_sandbox()
-        if actions.kill:
+        if stopped:
             for kill in actions.kill:
                 self._event(events.NORMAL, events.KILLING, kill.message, kill.name)
             await self._stop({kill.id for kill in actions.kill})
         starts = [actions.start_init] if actions.start_init else list(actions.start)
         if not starts or self._stopping:
-            return bool(actions.kill or actions.kill_sandbox)
+            return stopped or actions.kill_sandbox
         if self._sandbox_retry_at and self._services.clock() < self._sandbox_retry_at:
-            return False
+            return stopped
         self._sandbox_retry_at = None
         try:
             started = await self._start_in_sandbox(actions, starts)
         except SandboxSetupError as error:
             self._event(events.WARNING, error.reason, error.message)
             self._sandbox_retry_at = self._sandbox_retries.failed()
-            return False
+            return stopped
         self._sandbox_retries.succeeded()
-        return started
+        return started or stopped
 
     async def _start_in_sandbox(self, actions: PodActions, starts: list[Start]) -> bool:
         """Containers are made while the sandbox is being connected, and started when it is."""

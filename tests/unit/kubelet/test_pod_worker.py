@@ -43,6 +43,7 @@ class Stage:
                 run_dir=self._tmp_path / "run",
                 log_dir=self._tmp_path / "log",
                 crash_loop=BackOffPolicy(initial=0.02, maximum=0.1, reset=600),
+                image_retry=BackOffPolicy(initial=60, maximum=60, reset=600),
             ),
             images=self.images,  # type: ignore[arg-type]
             events=self.events,  # type: ignore[arg-type]
@@ -227,6 +228,21 @@ async def test_a_deletion_while_a_container_is_being_replaced_is_not_forgotten(s
     await asyncio.wait_for(stage.done.wait(), 5)
 
 
+async def test_an_end_while_another_container_is_being_replaced_is_not_forgotten(stage: Stage) -> None:
+    stage.runtime.obedient = False
+    stage.begin(pod(container("a"), container("b"), terminationGracePeriodSeconds=30))
+    await stage.until(lambda: stage.phase == "Running")
+    changed = codec.copy(stage.worker.pod)
+    changed.spec.containers[1].image = "no/such:1"
+    changed.metadata.generation = 2
+    stage.worker.update(changed)
+    await stage.until(lambda: "signal 15" in stage.runtime.calls)
+    stage.runtime.end(UID, "a", 1)
+    await asyncio.sleep(0.01)  # the wait for b takes notice, and goes on
+    stage.runtime.end(UID, "b", 0)
+    await stage.until(lambda: stage.runtime.calls.count("start a") == 2)
+
+
 async def test_a_pod_that_left_the_api_is_ended_and_not_written_to(stage: Stage) -> None:
     stage.begin(pod())
     await stage.until(lambda: stage.phase == "Running")
@@ -322,6 +338,20 @@ async def test_shutting_down_during_birth(stage: Stage) -> None:
     stage.runtime.gate.set()
     await asyncio.wait_for(ending, 5)
     assert stage.runtime.status(UID) is None
+
+
+async def test_a_deletion_while_the_node_shuts_down_is_not_forgotten(stage: Stage) -> None:
+    stage.runtime.obedient = False
+    stage.begin(pod(terminationGracePeriodSeconds=30))
+    await stage.until(lambda: stage.phase == "Running")
+    ending = asyncio.create_task(stage.worker.shut_down(None))
+    await stage.until(lambda: "signal 15" in stage.runtime.calls)
+    stage.change(deletionTimestamp="2100-01-01T00:00:00Z", deletionGracePeriodSeconds=600)
+    await asyncio.sleep(0.01)  # the wait for the container takes notice, and goes on
+    stage.runtime.end(UID, "main", 0)
+    await asyncio.wait_for(ending, 5)
+    await asyncio.wait_for(stage.done.wait(), 5)
+    assert stage.client.deleted == ["web"]
 
 
 async def test_the_kubelets_own_work_at_a_birth_is_small(stage: Stage) -> None:
