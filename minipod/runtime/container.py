@@ -22,6 +22,7 @@ from minipod.runtime import resources
 from minipod.runtime.child import exit_code
 from minipod.runtime.children import Child, Children, close_all, failure_of, now_us
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
+from minipod.runtime.host_devices import open_null
 from minipod.runtime.launcher import Launcher
 from minipod.runtime.logs import LogFile
 from minipod.runtime.poller import Poller, Timer
@@ -258,7 +259,7 @@ class Container:
                 near_in, self.stdin = os.pipe2(os.O_CLOEXEC)
                 ends.append(near_in)
             else:
-                ends.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+                ends.append(open_null(os.O_RDONLY))
             for name in ("stdout", "stderr"):
                 read, write = os.pipe2(os.O_CLOEXEC)
                 ends.append(write)

@@ -16,6 +16,7 @@ from minipod.linux.mount import move_mount, open_tree
 from minipod.linux.openat2 import IN_ROOT, RESOLVE_NO_SYMLINKS, make_directory, make_file, open_in
 from minipod.linux.pty import open_terminal
 from minipod.runtime.child import Stage, step
+from minipod.runtime.host_devices import device_tree
 
 _TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 
@@ -103,7 +104,7 @@ def _make_node(directory: int, name: str, device: Device) -> None:
     except FileExistsError:
         return
     except PermissionError:
-        tree = open_tree(device.path)
+        tree = device_tree(device.path)
         target = make_file(directory, name, resolve=IN_ROOT | RESOLVE_NO_SYMLINKS)
         move_mount(tree, target)
         os.close(tree)

@@ -29,6 +29,7 @@ from minipod.linux.mount import (
 from minipod.linux.mount import mount as mount2
 from minipod.linux.openat2 import IN_ROOT, RESOLVE_NO_SYMLINKS, make_directory, make_file, open_in
 from minipod.runtime.child import Stage, step
+from minipod.runtime.host_devices import NULL, device_tree
 from minipod.runtime.mount_options import MountOptions, parse
 
 PLAIN_DIRECTORY = frozenset(("proc", "sysfs"))
@@ -188,7 +189,7 @@ def _mask_one(root_fd: int, path: str, empty: int) -> int:
     if target < 0:
         return empty
     if not stat.S_ISDIR(os.fstat(target).st_mode):
-        tree = open_tree("/dev/null")
+        tree = device_tree(NULL)
     elif empty >= 0:
         tree = open_tree("", dir_fd=empty)
     else:

@@ -15,6 +15,7 @@ from minipod.runtime.channel import Message, StreamsEnded, StreamsOpened
 from minipod.runtime.children import Child, Children, close_all, failure_of, now_us
 from minipod.runtime.container import Container
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
+from minipod.runtime.host_devices import open_null
 from minipod.runtime.launcher import Launcher
 from minipod.runtime.poller import Poller
 from minipod.runtime.pump import Tap
@@ -115,7 +116,7 @@ class ExecSession:
                 ("stderr", config.stderr),
             ):
                 if not wanted:
-                    ends.append(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
+                    ends.append(open_null(os.O_RDWR))
                     continue
                 read, write = os.pipe2(os.O_CLOEXEC)
                 far, self._near[name] = (read, write) if name == "stdin" else (write, read)

@@ -68,6 +68,20 @@ def test_capabilities(node: Daemon) -> None:
     assert said.split() == ["CapEff:", "0000000000000400", "NoNewPrivs:", "1"]
 
 
+def test_the_hosts_null_device_can_be_used_but_not_changed(node: Daemon) -> None:
+    """Masked files and an absent stdin are the host's /dev/null; the mode tried here is the one it has."""
+    before = os.stat("/dev/null")
+    said = output(
+        node,
+        "null",
+        "for f in /proc/kcore /proc/keys /proc/self/fd/0; do chmod 666 $f && echo changed $f; "
+        "echo x > $f && echo wrote; done; true",
+    )
+    assert "changed" not in said
+    assert "wrote" in said
+    assert os.stat("/dev/null").st_ctime_ns == before.st_ctime_ns
+
+
 def test_the_default_capabilities_are_containerds(node: Daemon) -> None:
     assert output(node, "defcaps", "grep CapEff /proc/self/status").split()[1] == "00000000a80425fb"
 
