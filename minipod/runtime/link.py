@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -75,6 +76,9 @@ class Link:
             raise ShimGoneError(
                 f"the pod's shim has not answered {type(message).__name__} for {bound:g} s"
             ) from error
+        except BaseException:
+            self._discard_answer(future)
+            raise
         finally:
             self._waiting.pop(serial, None)
         if isinstance(received.message, Refused):
@@ -143,13 +147,19 @@ class Link:
             else:
                 self._discard(received)
 
+    def _discard_answer(self, future: asyncio.Future[Received]) -> None:
+        """One that came before its request was cancelled, but too late to be seen."""
+        if future.done() and not future.cancelled() and future.exception() is None:
+            self._discard(future.result())
+
     def _discard(self, received: Received) -> None:
-        """An answer nobody waits for any more."""
+        """An answer nobody waits for any more. Its streams end with the connection if that is lost."""
         for fd in received.fds:
             os.close(fd)
         if isinstance(received.message, StreamsOpened):
             self.forget_streams(received.message.streams_id)
-            self.send(CloseStreams(received.message.streams_id))
+            with contextlib.suppress(ShimGoneError):
+                self.send(CloseStreams(received.message.streams_id))
 
     def _watch_writing(self) -> None:
         wanted = self._channel.backlog > 0
