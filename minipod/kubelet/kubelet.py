@@ -190,7 +190,7 @@ class Kubelet:
             for uid in set(os.listdir(directory) if directory.exists() else ()) - set(uids):
                 log.info("removing what is left of a pod that is gone", extra={"uid": uid})
                 for path in (*settings.log_dir.glob(f"*_{uid}"), directory / uid):
-                    await asyncio.to_thread(remove_tree, path)
+                    await self._services.runtime.removals.run(remove_tree, path)
 
     def _weigh_qos_groups(self) -> None:
         """Burstable pods share CPU with the others by the sum of their requests."""

@@ -146,13 +146,13 @@ class PodSandbox:
         """
         await self.remove()
         self._volumes = None
-        await asyncio.to_thread(_release, self.context)
+        await self._services.runtime.removals.run(_release, self.context)
 
     async def destroy(self) -> None:
         """Everything, logs included: the Pod is leaving the API."""
         await self.remove()
         self._volumes = None
-        await asyncio.to_thread(_destroy, self.context)
+        await self._services.runtime.removals.run(_destroy, self.context)
 
     async def _set_up_volumes(self, *, fresh: bool) -> None:
         """`fresh`: no container uses them yet, so fsGroup may be applied to what is already in them."""

@@ -19,6 +19,7 @@ from minipod.runtime import adoption, removal
 from minipod.runtime.channel import EndShim, MakeShim, StopSandbox
 from minipod.runtime.errors import NotFoundError, RuntimeServiceError, SandboxError, ShimGoneError
 from minipod.runtime.handle import SandboxHandle
+from minipod.runtime.removal_threads import RemovalThreads
 from minipod.runtime.spawner_process import SpawnerProcess
 from minipod.runtime.state import SandboxRecord, StateDirectory
 from minipod.runtime.types import OverlayRootfs, SandboxConfig, SandboxState
@@ -41,6 +42,7 @@ class Sandboxes:
         cgroup_root: Path,
         log_limits: tuple[int, int],
         spawner: SpawnerProcess,
+        removals: RemovalThreads,
         on_change: Callable[[str], None],
     ) -> None:
         """`log_limits`: bytes per file, files."""
@@ -50,6 +52,7 @@ class Sandboxes:
         self._cgroup_root = cgroup_root
         self._log_limits = log_limits
         self._spawner = spawner
+        self._removals = removals
         self._on_change = on_change
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._recoveries: set[asyncio.Task[None]] = set()
@@ -107,7 +110,7 @@ class Sandboxes:
         if not layers:
             return
         try:
-            await asyncio.to_thread(removal.remove_layers, layers, self._data_dir)
+            await self._removals.run(removal.remove_layers, layers, self._data_dir)
         except OSError as error:
             raise RuntimeServiceError(f"cannot remove a container's writable layer: {error}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -21,6 +20,7 @@ from minipod.runtime.channel import (
 )
 from minipod.runtime.errors import ProtocolError, RuntimeServiceError, WrongStateError
 from minipod.runtime.logs import MAX_FILE_BYTES, MAX_FILES
+from minipod.runtime.removal_threads import RemovalThreads
 from minipod.runtime.sandboxes import Sandboxes
 from minipod.runtime.spawner_process import SpawnerProcess
 from minipod.runtime.state import check_cgroup, check_name
@@ -39,6 +39,7 @@ class RuntimeService:
     """Sandboxes and containers below one run directory.
 
     One object per daemon. `status` and `sandboxes` answer at once from memory, which shims keep true by events.
+    The kubelet removes a pod's files on the same threads, `removals`.
     Methods raise RuntimeServiceError (see errors.py).
     """
 
@@ -55,6 +56,7 @@ class RuntimeService:
         """`cgroup_root` is the cgroup2 mount; `run_dir` lies on a tmpfs, so that a reboot empties it."""
         self._data_dir = data_dir
         self._callbacks: list[Callable[[str], None]] = []
+        self.removals = RemovalThreads()
         self._spawner = SpawnerProcess(python, run_dir / "spawner")
         self._sandboxes = Sandboxes(
             pods_dir=run_dir / "pods",
@@ -62,6 +64,7 @@ class RuntimeService:
             cgroup_root=cgroup_root,
             log_limits=(log_max_bytes, log_max_files),
             spawner=self._spawner,
+            removals=self.removals,
             on_change=self._changed,
         )
 
@@ -74,6 +77,7 @@ class RuntimeService:
         """Let go; pods live on."""
         await self._sandboxes.let_go()
         await self._spawner.stop()
+        await self.removals.stop()
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -123,7 +127,7 @@ class RuntimeService:
             layers.upper for handle in self._sandboxes.handles.values() for layers in handle.rootfs.values()
         ]
         try:
-            await asyncio.to_thread(removal.remove_stray_layers, self._data_dir, kept)
+            await self.removals.run(removal.remove_stray_layers, self._data_dir, kept)
         except OSError as error:
             raise RuntimeServiceError(f"cannot remove left-over container layers: {error}") from error
 

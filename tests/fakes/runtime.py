@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minipod.runtime.errors import SandboxError, StartError
+from minipod.runtime.removal_threads import RemovalThreads
 from minipod.runtime.types import (
     ContainerConfig,
     ContainerState,
@@ -33,6 +34,7 @@ class FakeRuntime:
         self.fail: dict[str, Exception] = {}
         self.broken: dict[str, Exception] = {}
         self.obedient = True
+        self.removals = RemovalThreads()
         self.gate: asyncio.Event | None = None
         """When set, run_sandbox waits for it."""
         self._sandboxes: dict[str, SandboxStatus] = {}

@@ -19,6 +19,7 @@ from minipod.kubelet.status.manager import StatusManager
 from minipod.network.errors import NetworkError
 from tests.fakes.runtime import FakeRuntime, no_such_file, sandbox_trouble
 from tests.fakes.services import FakeImages, FakeNetwork, RecordingClient, RecordingEvents
+from tests.helpers.threads import common_threads_taken
 from tests.unit.kubelet.pods import UID, container, pod, settings
 
 
@@ -75,6 +76,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     made = Stage(tmp_path)
     yield made
     await made.worker.stop()
+    await made.runtime.removals.stop()
 
 
 async def test_a_birth_is_one_sandbox_all_containers_and_one_status(stage: Stage) -> None:
@@ -241,6 +243,15 @@ async def test_an_end_while_another_container_is_being_replaced_is_not_forgotten
     await asyncio.sleep(0.01)  # the wait for b takes notice, and goes on
     stage.runtime.end(UID, "b", 0)
     await stage.until(lambda: stage.runtime.calls.count("start a") == 2)
+
+
+async def test_a_deletion_keeps_to_its_own_threads(stage: Stage) -> None:
+    """Else a tree of millions of files takes the common ones from the API. Here the common ones are taken."""
+    stage.begin(pod())
+    await stage.until(lambda: stage.phase == "Running")
+    with common_threads_taken():
+        stage.worker.removed()
+        await asyncio.wait_for(stage.done.wait(), 5)
 
 
 async def test_a_pod_that_left_the_api_is_ended_and_not_written_to(stage: Stage) -> None:
