@@ -20,7 +20,7 @@ from minipod.kubelet.environment import pod_environment, process_environment
 from minipod.kubelet.oci_mounts import ContainerMounts, container_mounts
 from minipod.kubelet.pod_files import HostnameError, PodHostname, pod_hostname
 from minipod.kubelet.pod_names import all_containers, log_directory_name
-from minipod.kubelet.process import ProcessUser, process_args, working_dir
+from minipod.kubelet.process import CreateContainerConfigError, ProcessUser, process_args, working_dir
 from minipod.kubelet.records import (
     LABEL_HASH,
     LABEL_IMAGE,
@@ -45,6 +45,8 @@ from minipod.runtime.types import ContainerConfig, NamespaceMode, OverlayRootfs,
 
 OCI_VERSION = "1.2.0"
 SHM_SIZE = 64 * 1024 * 1024
+MAX_LABELS = 512 * 1024
+"""Bytes of labels, mostly the process: they travel whole with each change of the container and are kept per attempt."""
 
 Device = Mapping[str, Any]
 """An OCI linux.devices entry."""
@@ -97,7 +99,8 @@ def sandbox_config(
     spec = pod.spec
     mounts = volumes.tmpfs
     if not spec.hostIPC:
-        mounts = (TmpfsMount(target=context.shm, options=f"mode=1777,size={SHM_SIZE}"), *mounts)
+        options = f"nosuid,nodev,noexec,mode=1777,size={SHM_SIZE}"
+        mounts = (TmpfsMount(target=context.shm, options=options), *mounts)
     return SandboxConfig(
         uid=context.uid,
         name=pod.metadata.name or "",
@@ -260,7 +263,10 @@ def _pid_mode(pod: core_v1.Pod) -> NamespaceMode:
 
 
 def _labels(request: ContainerRequest, process: Mapping[str, Any]) -> dict[str, str]:
-    """What a later daemon must know of this container and cannot work out anew (its image may have gone)."""
+    """What a later daemon must know of this container and cannot work out anew (its image may have gone).
+
+    Raises CreateContainerConfigError for what an image or a Pod makes larger than MAX_LABELS.
+    """
     container, image = request.container, request.image
     labels = {
         LABEL_HASH: container_hash(container),
@@ -271,6 +277,12 @@ def _labels(request: ContainerRequest, process: Mapping[str, Any]) -> dict[str, 
     }
     if signal := stop_signal_name(container, image):
         labels[LABEL_STOP_SIGNAL] = signal
+    size = sum(len(value.encode(errors="surrogatepass")) for value in labels.values())
+    if size > MAX_LABELS:
+        raise CreateContainerConfigError(
+            f"container {container.name} of image {container.image}: env, command, args and stop signal take {size} "
+            f"bytes, at most {MAX_LABELS} are possible; shorten spec.containers[{container.name}] or the image's config"
+        )
     return labels
 
 

@@ -10,13 +10,15 @@ import os
 import socket
 from typing import Protocol
 
-from minipod.runtime.channel import TO_SHIM, Channel, Done, Message, Received, Refused
+from minipod.runtime.channel import MAX_FRAME, TO_SHIM, Channel, Done, Message, Received, Refused
 from minipod.runtime.errors import ProtocolError, RuntimeServiceError
 from minipod.runtime.poller import READ, WRITE, Poller
 from minipod.runtime.session import Session
 
-MAX_BACKLOG = 8 * 1024 * 1024
-"""Bytes a daemon may leave unread before its connection is closed; it can come back and ask for the state."""
+MAX_BACKLOG = 2 * MAX_FRAME
+"""Bytes a daemon may leave unread before its connection is closed; it can come back and ask for the state.
+
+More than one message: the largest, which no socket takes at once, must not count as a peer that does not read."""
 
 
 class Server(Protocol):

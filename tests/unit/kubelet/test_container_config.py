@@ -79,7 +79,7 @@ def test_a_plain_sandbox() -> None:
     )
     (shm,) = found.mounts
     assert shm.target == SHARED / "shm"
-    assert "mode=1777" in shm.options
+    assert {"mode=1777", "nosuid", "nodev", "noexec"} <= set(shm.options.split(","))
     assert found.resources == {"cpu.weight": "1"}
 
 
@@ -205,6 +205,7 @@ def test_the_files_of_the_pod_are_mounted() -> None:
         assert found[f"/etc/{name}"]["source"] == str(SHARED / name)
         assert "rw" in found[f"/etc/{name}"]["options"]
     assert found["/dev/shm"]["source"] == str(SHARED / "shm")
+    assert {"nosuid", "nodev", "noexec"} <= set(found["/dev/shm"]["options"])
     assert mounts(pod(hostIPC=True))["/dev/shm"]["source"] == "/dev/shm"
     readonly = mounts(pod(container(securityContext={"readOnlyRootFilesystem": True})))
     assert "ro" in readonly["/etc/hosts"]["options"]
@@ -314,6 +315,23 @@ def test_an_exec_has_the_containers_world_and_its_own_command() -> None:
     on_a_terminal = exec_process(labels, ("sh",), tty=True)
     assert on_a_terminal["terminal"] is True
     assert on_a_terminal["env"].count("TERM=xterm") == 1
+
+
+@pytest.mark.parametrize("config_of_image", [{"Env": ["A=" + "x" * 600_000]}, {"StopSignal": "x" * 600_000}])
+def test_an_image_cannot_make_more_of_a_container_than_its_pod_can_carry(
+    config_of_image: dict[str, Any],
+) -> None:
+    with pytest.raises(CreateContainerConfigError) as caught:
+        config(pod(), **config_of_image)
+    message = str(caught.value)
+    assert message.startswith("container main of image minipod/base: ")
+    assert message.endswith(
+        "at most 524288 are possible; shorten spec.containers[main] or the image's config"
+    )
+
+
+def test_a_large_environment_is_possible() -> None:
+    assert len(config(pod(), Env=["A=" + "x" * 120_000, "B=" + "x" * 120_000]).labels) > 4
 
 
 def test_the_document_is_json() -> None:
