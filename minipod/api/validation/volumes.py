@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from minipod.api import names
@@ -130,12 +131,17 @@ def _host_path(source: HostPathVolumeSource, path: str) -> Iterator[FieldError]:
     if not source.path:
         yield required(f"{path}.path")
         return
-    yield from rules.no_backsteps(f"{path}.path", source.path)
-    yield from rules.no_nul(f"{path}.path", source.path)
-    if not source.path.startswith("/"):
-        yield invalid(f"{path}.path", source.path, "must be an absolute path")
+    yield from islice(_host_path_faults(source.path, f"{path}.path"), 1)
     if source.type is not None and source.type not in _HOST_PATH_TYPES:
         yield not_supported(f"{path}.type", source.type, _HOST_PATH_TYPES)
+
+
+def _host_path_faults(text: str, path: str) -> Iterator[FieldError]:
+    """Kubernetes' API takes a relative path too, but it means nothing that a node could mount."""
+    yield from rules.no_backsteps(path, text)
+    yield from rules.no_nul(path, text)
+    if not text.startswith("/"):
+        yield invalid(path, text, "must be an absolute path")
 
 
 def _ephemeral(source: Any, path: str) -> Iterator[FieldError]:

@@ -88,6 +88,18 @@ VOLUMES: list[Case] = [
         "spec.volumes[0].hostPath.path: Invalid value: \"/a/../b\": must not contain '..'",
     ),
     (
+        "hostPath relative",
+        [container()],
+        {"volumes": [{"name": "v", "hostPath": {"path": "x"}}]},
+        'spec.volumes[0].hostPath.path: Invalid value: "x": must be an absolute path',
+    ),
+    (
+        "hostPath relative and upwards",
+        [container()],
+        {"volumes": [{"name": "v", "hostPath": {"path": "../x"}}]},
+        "spec.volumes[0].hostPath.path: Invalid value: \"../x\": must not contain '..'",
+    ),
+    (
         "hostPath type",
         [container()],
         {"volumes": [{"name": "v", "hostPath": {"path": "/a", "type": "Dir"}}]},
