@@ -95,7 +95,9 @@ def _pod_mounts(container: core_v1.Container, etc_dir: Path, shm: Path) -> list[
         _mount(f"/etc/{name}", "bind", f"{etc_dir}/{name}", ["rbind", "rprivate", access])
         for name in ("hosts", "hostname", "resolv.conf")
     ]
-    return [*files, _mount("/dev/shm", "bind", str(shm), ["rbind", "rprivate", "rw"])]  # noqa: S108
+    # The pod's tmpfs has the flags already; the host's own, bound here with its ipc namespace, may not.
+    memory = ["rbind", "rprivate", "rw", "nosuid", "nodev", "noexec"]
+    return [*files, _mount("/dev/shm", "bind", str(shm), memory)]  # noqa: S108
 
 
 def _bind(mount: core_v1.VolumeMount, source: Path, *, read_only: bool) -> Mount:

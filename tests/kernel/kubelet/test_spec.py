@@ -172,3 +172,6 @@ async def test_containers_share_memory_and_queues(node: Node) -> None:
     await node.ready("ipc")
     assert (await node.exec("ipc", "sh", "-c", "echo shared > /dev/shm/f", container="a"))[0] == 0
     assert await node.exec("ipc", "cat", "/dev/shm/f", container="b") == (0, "shared\n")
+    code, line = await node.exec("ipc", "grep", " /dev/shm ", "/proc/self/mounts", container="b")
+    assert code == 0
+    assert {"nosuid", "nodev", "noexec"} <= set(line.split()[3].split(","))
