@@ -55,8 +55,9 @@ class _Group:
 def resolve_user(layers: Sequence[Path], user: str) -> User:
     """Look up "", "user", "uid", "user:group", "uid:gid" or a mixture in the image's layers (uppermost first).
 
-    "" is root. A number needs no entry in etc/passwd: it then has gid 0 and home "/". Additional groups come from
-    etc/group, unless a group is given. Raises UserLookupError with runc's text.
+    "" is root. A number is never a name, as in runc: an image could otherwise call its root "1000". It needs no
+    entry in etc/passwd: it then has gid 0 and home "/". Additional groups come from etc/group, unless a group is
+    given. Raises UserLookupError with runc's text.
     """
     image = LayerStack(layers)
     user_text, _, group_text = user.partition(":")
@@ -71,7 +72,7 @@ def resolve_user(layers: Sequence[Path], user: str) -> User:
 def _find_user(image: LayerStack, text: str) -> _Passwd:
     number = _number(text)
     for entry in _users(image):
-        if entry.name == text or entry.uid == number:
+        if entry.name == text if number is None else entry.uid == number:
             return entry
     if number is None:
         raise UserLookupError(f"unable to find user {text}: no matching entries in passwd file")
@@ -81,7 +82,7 @@ def _find_user(image: LayerStack, text: str) -> _Passwd:
 def _find_group(image: LayerStack, text: str) -> int:
     number = _number(text)
     for entry in _groups(image):
-        if entry.name == text or entry.gid == number:
+        if entry.name == text if number is None else entry.gid == number:
             return entry.gid
     if number is None:
         raise UserLookupError(f"unable to find group {text}: no matching entries in group file")

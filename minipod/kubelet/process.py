@@ -117,9 +117,10 @@ def _verify_non_root(
         raise CreateContainerConfigError(f"container's runAsUser breaks non-root policy {where}")
     if uid is not None:
         return
-    if not image_user or (image_user.isdecimal() and int(image_user) == 0):
+    numeric = image_user.isascii() and image_user.isdecimal()
+    if not image_user or (numeric and int(image_user) == 0):
         raise CreateContainerConfigError(f"container has runAsNonRoot and image will run as root {where}")
-    if not image_user.isdecimal():
+    if not numeric:
         raise CreateContainerConfigError(
             f"container has runAsNonRoot and image has non-numeric user ({image_user}), "
             f"cannot verify user is non-root {where}"

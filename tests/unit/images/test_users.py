@@ -25,6 +25,7 @@ GROUP = """\
 root:x:0:
 app:x:1001:
 video:x:44:app,daemon
+77:x:0:
 audio:x:29:daemon,app,other
 wheel:x:10:root
 junk
@@ -56,7 +57,8 @@ def image(path: Path, passwd: str | None = PASSWD, group: str | None = GROUP) ->
         (":44", User(uid=0, gid=44, home="/root", name="root")),
         ("4321", User(uid=4321, gid=0)),
         ("4321:4322", User(uid=4321, gid=4322)),
-        ("1234", User(uid=55, gid=55, home="/numeric", name="1234")),
+        ("1234", User(uid=1234, gid=0)),
+        ("1234:77", User(uid=1234, gid=77)),
         ("nohome", User(uid=7, gid=7, home="/", name="nohome")),
         ("2147483647", User(uid=2147483647, gid=0)),
     ],
