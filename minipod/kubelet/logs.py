@@ -17,6 +17,10 @@ from typing import Any, BinaryIO
 from asyncinotify import Event, Inotify, Mask
 
 CHUNK = 256 * 1024
+"""Bytes read from a file at a time."""
+MAX_PIECE = 64 * 1024
+MAX_LINES = 2000
+"""Bytes of output, and lines read, after which a piece is handed on and the event loop has its turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +177,7 @@ async def read_logs(
         if ended is None:
             for piece in _formatted(reader, formatter):
                 yield piece
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # a container may have written a great deal: others have their turn
             return
         async for piece in _follow(path, reader, formatter, ended):
             yield piece
@@ -192,6 +196,7 @@ async def _follow(
                 over = end.done()
                 for piece in _formatted(reader, formatter):
                     yield piece
+                    await asyncio.sleep(0)
                 if over:
                     return
                 await _either(end, asyncio.ensure_future(inotify.get()))
@@ -214,16 +219,18 @@ async def _either(end: asyncio.Future[None], changed: asyncio.Future[Event]) -> 
 
 
 def _formatted(reader: LogReader, formatter: LogFormatter) -> Iterator[bytes]:
-    """What there is now, in pieces large enough to send."""
+    """What there is now, in pieces of bounded work: a piece may be empty when nothing of many lines was wanted."""
     pending: list[bytes] = []
-    size = 0
+    size = lines = 0
     for line in reader.read_lines():
         out = formatter.format(line)
-        pending.append(out)
+        if out:
+            pending.append(out)
         size += len(out)
-        if size >= CHUNK:
+        lines += 1
+        if size >= MAX_PIECE or lines >= MAX_LINES:
             yield b"".join(pending)
-            pending, size = [], 0
+            pending, size, lines = [], 0, 0
         if formatter.exhausted:
             break
     if size:

@@ -152,6 +152,16 @@ def test_a_reader_goes_on_where_it_stopped(tmp_path: Path) -> None:
     reader.close()
 
 
+@pytest.mark.parametrize("since", [None, datetime(2027, 1, 1, tzinfo=UTC)])
+async def test_a_flood_of_short_lines_leaves_turns_to_others(tmp_path: Path, since: datetime | None) -> None:
+    lines = 40_000
+    path = tmp_path / "0.log"
+    path.write_bytes(b"2026-01-01T00:00:00.000000000Z stdout F \n" * lines)
+    pieces = [piece async for piece in read_logs(path, LogOptions(since=since))]
+    assert len(pieces) >= lines // 2000
+    assert sum(map(len, pieces)) == (0 if since else lines)
+
+
 async def test_whoever_stops_following_lets_go_of_the_event_loop_first(tmp_path: Path) -> None:
     """A reader that outlives its descriptor would take the next owner of that number out of the loop."""
     path = tmp_path / "0.log"
