@@ -6,6 +6,7 @@ the hosts file: https://kubernetes.io/docs/tasks/network/customize-hosts-file-fo
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from pathlib import Path
 from minipod.api import core_v1
 from minipod.kubelet.dns import PodDns, parse_resolv_conf, pod_dns
 from minipod.kubelet.settings import NodeSettings
+
+log = logging.getLogger(__name__)
 
 MAX_HOSTNAME = 63
 MAX_KERNEL_HOSTNAME = 64
@@ -138,9 +141,16 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Containers can write these files but not replace them; O_NOFOLLOW all the same."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(path, flags, 0o644)
+    """Containers can write these files but not replace them; O_NOFOLLOW all the same.
+
+    A container may also hold a lease on one (fcntl(2), F_SETLEASE), for which a plain open would wait 45 seconds.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, 0o644)
+    except BlockingIOError:
+        log.warning("%s is left as it is: a process of its pod holds a lease on it", path)
+        return
     try:
         os.fchmod(fd, 0o644)  # every user of the container reads them, whatever the daemon's umask
         os.write(fd, text.encode())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +98,28 @@ def test_the_files_are_written_for_all_to_read(tmp_path: Path) -> None:
     assert "10.0.0.2\tweb\n" in (etc / "hosts").read_text()
     assert (etc / "resolv.conf").read_text() == "nameserver 192.0.2.53\n"
     assert {oct(f.stat().st_mode & 0o777) for f in etc.iterdir()} == {"0o644"}
+
+
+HOLD_A_LEASE = """
+import fcntl, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = open(sys.argv[1], "r+")
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_lease_on_the_hosts_file_holds_nobody_up(tmp_path: Path) -> None:
+    """A plain open would wait for the lease to be broken: 45 seconds (/proc/sys/fs/lease-break-time)."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("old\n")
+    command = [sys.executable, "-c", HOLD_A_LEASE, str(hosts)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        began = time.monotonic()
+        write_hosts(pod(), tmp_path, PodHostname("web", "web"), settings(), ip="10.0.0.2")
+        assert time.monotonic() - began < 10
+        holder.communicate(b"")
+    assert hosts.read_text() == "old\n"
