@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from minipod.linux.process import close_range
 from minipod.runtime import sync
+from minipod.runtime.host_devices import open_null
 from minipod.runtime.types import StartFailure
 
 _ALL_SIGNALS = frozenset(signal.valid_signals())
@@ -121,7 +122,7 @@ def settle_descriptors(stdio: tuple[int, int, int] | None, keep: Sequence[int]) 
     """
     null = -1
     if stdio is None:
-        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        null = open_null(os.O_RDWR)
         stdio = (null, null, null)
     parked = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE_ALL) for fd in (*stdio, *keep)]
     for number, fd in enumerate(parked):
