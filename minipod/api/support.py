@@ -31,11 +31,19 @@ class Prefixes:
     prefixes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Honoured where another field of the same struct has this value."""
+
+    field: str
+    value: Any
+
+
 ALL = None
 """The field with everything in it."""
 
 Table = dict[str, Any]
-"""Field name -> ALL, Only, Prefixes or the Table of what is inside (of each element, for a list)."""
+"""Field name -> ALL, Only, Prefixes, Beside or the Table of what is inside (of each element, for a list)."""
 
 _COMPUTE = Prefixes(("cpu", "memory", "hugepages-"))
 _RESOURCES: Table = {"limits": _COMPUTE, "requests": _COMPUTE}
@@ -120,7 +128,7 @@ _SPEC: Table = {
     "subdomain": ALL,
     "terminationGracePeriodSeconds": ALL,
     "volumes": {
-        "emptyDir": {"medium": Only(("", "Memory")), "mode": ALL, "sizeLimit": ALL},
+        "emptyDir": {"medium": Only(("", "Memory")), "mode": ALL, "sizeLimit": Beside("medium", "Memory")},
         "hostPath": ALL,
         "name": ALL,
     },
@@ -166,7 +174,12 @@ def _walk(table: Table, value: dict[str, Any], path: str) -> Iterator[str]:
             if item not in (None, False, 0, "", [], {}):
                 yield inner
             continue
-        yield from _judge(table[key], item, inner)
+        rule = table[key]
+        if isinstance(rule, Beside):
+            if value.get(rule.field) != rule.value:
+                yield inner
+            continue
+        yield from _judge(rule, item, inner)
 
 
 def _judge(rule: Table | Only | Prefixes | None, item: Any, path: str) -> Iterator[str]:

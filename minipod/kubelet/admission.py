@@ -42,20 +42,12 @@ def admit(pod: core_v1.Pod, settings: NodeSettings) -> Failed | None:
 
 def warnings(pod: core_v1.Pod, settings: NodeSettings) -> list[tuple[str, str]]:
     """What a pod that is taken asks for in vain on this node, as (event reason, message)."""
-    found = [
-        (
-            events.NOT_AS_ASKED,
-            f"spec.volumes[{i}].emptyDir.sizeLimit is not enforced on disk by this version of minipod",
-        )
-        for i, volume in enumerate(pod.spec.volumes)
-        if volume.emptyDir and volume.emptyDir.sizeLimit and volume.emptyDir.medium != "Memory"
+    if settings.enforcement is CgroupEnforcement.STRICT:
+        return []
+    return [
+        (events.CGROUP_NOT_ENFORCED, f"{missing}: it is not enforced")
+        for missing in missing_controllers(pod, settings.host)
     ]
-    if settings.enforcement is not CgroupEnforcement.STRICT:
-        found += [
-            (events.CGROUP_NOT_ENFORCED, f"{missing}: it is not enforced")
-            for missing in missing_controllers(pod, settings.host)
-        ]
-    return found
 
 
 def controller_message(missing: list[Missing]) -> str:

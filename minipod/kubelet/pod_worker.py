@@ -273,7 +273,7 @@ class PodWorker:
             refused = admit(self.pod, self._services.settings)
             if refused:
                 self._event(events.WARNING, refused.reason, refused.message)
-                self._failed = Failed(refused.reason, f"Pod was rejected: {refused.message}")
+                self._failed = Failed(refused.reason, f"Pod was rejected: {refused.message}", rejected=True)
                 return
             for reason, message in warnings(self.pod, self._services.settings):
                 self._event(events.WARNING, reason, message)

@@ -170,7 +170,14 @@ def test_safe_sysctls_are_set_and_unsafe_ones_refused(node: Daemon) -> None:
     )
     assert said.split() == ["2000", "3000"]
     node.apply(pod("unsafe", securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}))
-    assert node.wait_phase("unsafe", "Failed")["status"]["reason"] == "SysctlForbidden"
+    refused = node.wait_phase("unsafe", "Failed")["status"]
+    assert refused["reason"] == "SysctlForbidden"
+    assert "containerStatuses" not in refused
+    assert node.out("get", "pod", "unsafe", "--no-headers").split()[:3] == [
+        "unsafe",
+        "0/1",
+        "SysctlForbidden",
+    ]
 
 
 def test_an_empty_dir_is_shared_and_goes_with_the_pod(node: Daemon) -> None:

@@ -33,6 +33,8 @@ class Failed:
 
     reason: str
     message: str
+    rejected: bool = False
+    """The pod was not let in: there is nothing to say of its containers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class PodView:
 
 def generate_status(pod: core_v1.Pod, view: PodView, *, now: str) -> core_v1.PodStatus:
     """The status to report; `now` (RFC 3339) becomes the time of every condition that changed."""
+    if view.failed and view.failed.rejected:
+        return _rejected(pod, view, view.failed)
     main = [_container_status(pod, c, view, init=False) for c in pod.spec.containers]
     init = [_container_status(pod, c, view, init=True) for c in pod.spec.initContainers]
     phase = "Failed" if view.failed else pod_phase(pod, init, main, terminal=view.terminal)
@@ -72,6 +76,18 @@ def generate_status(pod: core_v1.Pod, view: PodView, *, now: str) -> core_v1.Pod
     )
     status.conditions = _conditions(pod, view, status, now)
     return status
+
+
+def _rejected(pod: core_v1.Pod, view: PodView, failed: Failed) -> core_v1.PodStatus:
+    return core_v1.PodStatus(
+        phase="Failed",
+        reason=failed.reason,
+        message=failed.message,
+        startTime=view.start_time or None,
+        qosClass=view.qos_class or None,
+        conditions=pod.status.conditions,
+        observedGeneration=pod.metadata.generation,
+    )
 
 
 def pod_phase(

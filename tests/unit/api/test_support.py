@@ -49,6 +49,10 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     (manifest(readinessGates=[{"conditionType": "a"}]), "spec.readinessGates"),
     (manifest(volumes=[{"name": "v", "secret": {"secretName": "s"}}]), "spec.volumes[0].secret"),
     (
+        manifest(volumes=[{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]),
+        "spec.volumes[0].emptyDir.sizeLimit",
+    ),
+    (
         manifest(volumes=[{"name": "v", "emptyDir": {"medium": "HugePages"}}]),
         "spec.volumes[0].emptyDir.medium",
     ),

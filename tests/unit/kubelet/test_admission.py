@@ -64,13 +64,3 @@ def test_best_effort_takes_it_with_a_warning_for_each_controller() -> None:
 
 def test_a_pod_that_asks_for_nothing_runs_anywhere() -> None:
     assert admit(pod(), settings(host=NO_CONTROLLERS)) is None
-
-
-def test_a_size_limit_on_disk_is_said_not_to_be_enforced() -> None:
-    volumes = [
-        {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
-        {"name": "d", "emptyDir": {"sizeLimit": "1Mi"}},
-    ]
-    ((reason, message),) = warnings(pod(volumes=volumes), settings())
-    assert reason == "NotAsAsked"
-    assert "spec.volumes[1].emptyDir.sizeLimit" in message
