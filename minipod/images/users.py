@@ -23,7 +23,8 @@ ID_MAX = 2**31 - 1
 
 _PASSWD = (b"etc", b"passwd")
 _GROUP = (b"etc", b"group")
-_NUMBER = re.compile(r"[+-]?[0-9]{1,20}")
+_NUMBER = re.compile(r"[+-]?[0-9]+")
+_NUMBER_LENGTH = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +94,8 @@ def _number(text: str) -> int | None:
     """The ID that a text is; None for a name. Raises UserLookupError for a number that no process can have."""
     if not _NUMBER.fullmatch(text):
         return None
-    if not 0 <= int(text) <= ID_MAX:
-        raise UserLookupError(f"uids and gids must be in range 0-{ID_MAX}, not {text}")
+    if len(text) > _NUMBER_LENGTH or not 0 <= int(text) <= ID_MAX:
+        raise UserLookupError(f"uids and gids must be in range 0-{ID_MAX}, not {text[:_NUMBER_LENGTH]}")
     return int(text)
 
 

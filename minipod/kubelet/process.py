@@ -36,6 +36,8 @@ class UserRequest:
     """Whether the groups that the image's /etc/group lists for this user are kept (supplementalGroupsPolicy)."""
     groups: tuple[int, ...] = ()
     """Added by the Pod: supplementalGroups and fsGroup."""
+    root_refusal: str = ""
+    """What to say if it turns out to be root though runAsNonRoot holds; empty where root may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +89,11 @@ def requested_user(pod: core_v1.Pod, container: core_v1.Container, image: Mappin
     uid = shared.runAsUser if own.runAsUser is None else own.runAsUser
     gid = shared.runAsGroup if own.runAsGroup is None else own.runAsGroup
     image_user, _, image_group = str(image.get("User") or "").partition(":")
+    refusal = ""
     if shared.runAsNonRoot if own.runAsNonRoot is None else own.runAsNonRoot:
-        _verify_non_root(pod, container, uid, image_user)
+        where = f'(pod: "{full_name(pod)}", container: {container.name})'
+        refusal = f"container has runAsNonRoot and image will run as root {where}"
+        _verify_non_root(where, uid, image_user, refusal)
     group = str(gid) if gid is not None else image_group if uid is None else ""
     user = str(uid) if uid is not None else image_user or "0"
     extra = [*shared.supplementalGroups, *([] if shared.fsGroup is None else [shared.fsGroup])]
@@ -96,30 +101,33 @@ def requested_user(pod: core_v1.Pod, container: core_v1.Container, image: Mappin
         user=f"{user}:{group}" if group else user,
         keep_image_groups=shared.supplementalGroupsPolicy != "Strict",
         groups=tuple(extra),
+        root_refusal=refusal,
     )
 
 
 def process_user(
     request: UserRequest, *, uid: int, gid: int, groups: Iterable[int], home: str
 ) -> ProcessUser:
-    """Put the image's answer (uid, gid, groups, home) and the Pod's groups together, each group once."""
+    """Put the image's answer (uid, gid, groups, home) and the Pod's groups together, each group once.
+
+    Raises CreateContainerConfigError when the answer is root and runAsNonRoot holds.
+    """
+    if uid == 0 and request.root_refusal:
+        raise CreateContainerConfigError(request.root_refusal)
     kept = groups if request.keep_image_groups else ()
     return ProcessUser(
         uid=uid, gid=gid, groups=tuple(dict.fromkeys((gid, *kept, *request.groups))), home=home
     )
 
 
-def _verify_non_root(
-    pod: core_v1.Pod, container: core_v1.Container, uid: int | None, image_user: str
-) -> None:
-    where = f'(pod: "{full_name(pod)}", container: {container.name})'
+def _verify_non_root(where: str, uid: int | None, image_user: str, refusal: str) -> None:
     if uid == 0:
         raise CreateContainerConfigError(f"container's runAsUser breaks non-root policy {where}")
     if uid is not None:
         return
     numeric = image_user.isascii() and image_user.isdecimal()
-    if not image_user or (numeric and int(image_user) == 0):
-        raise CreateContainerConfigError(f"container has runAsNonRoot and image will run as root {where}")
+    if not image_user or (numeric and not image_user.strip("0")):
+        raise CreateContainerConfigError(refusal)
     if not numeric:
         raise CreateContainerConfigError(
             f"container has runAsNonRoot and image has non-numeric user ({image_user}), "

@@ -85,6 +85,15 @@ def test_who_is_not_there(tmp_path: Path, text: str, reason: str) -> None:
     assert reason in str(caught.value)
 
 
+@pytest.mark.parametrize("zeros", [20, 5000])
+def test_a_number_of_any_length_is_not_a_name(tmp_path: Path, zeros: int) -> None:
+    number = "0" * zeros + "1000"
+    layer = image(tmp_path / "l", f"{number}:x:0:0::/root:/bin/sh\n", f"{number}:x:0:\n")
+    for text in (number, f"1000:{number}"):
+        with pytest.raises(UserLookupError, match="uids and gids must be in range"):
+            resolve_user([layer], text)
+
+
 def test_an_image_without_passwd_has_numbers_only(tmp_path: Path) -> None:
     (tmp_path / "l").mkdir()
     assert resolve_user([tmp_path / "l"], "") == User()

@@ -82,6 +82,12 @@ def test_the_containers_user_goes_before_the_pods_before_the_images(
         ({"runAsNonRoot": True}, "", "container has runAsNonRoot and image will run as root"),
         ({"runAsNonRoot": True}, "0", "container has runAsNonRoot and image will run as root"),
         ({"runAsNonRoot": True}, "0:1", "container has runAsNonRoot and image will run as root"),
+        ({"runAsNonRoot": True}, "0" * 5000, "container has runAsNonRoot and image will run as root"),
+        (
+            {"runAsNonRoot": True},
+            "\u0661",
+            "container has runAsNonRoot and image has non-numeric user (\u0661), cannot verify user is non-root",
+        ),
         (
             {"runAsNonRoot": True},
             "app",
@@ -112,6 +118,21 @@ def test_run_as_non_root_refuses_root_and_what_it_cannot_judge(
 def test_run_as_non_root_lets_others_pass(own: dict[str, Any], shared: dict[str, Any], image: str) -> None:
     made = pod(container(securityContext=own), securityContext=shared)
     requested_user(made, made.spec.containers[0], {"User": image})
+
+
+@pytest.mark.parametrize("context", [{"runAsUser": 1000}, {}])
+def test_run_as_non_root_holds_for_whom_the_image_says_it_is(context: dict[str, Any]) -> None:
+    made = pod(securityContext={"runAsNonRoot": True, **context})
+    request = requested_user(made, made.spec.containers[0], {"User": "1000"})
+    with pytest.raises(CreateContainerConfigError, match="runAsNonRoot and image will run as root"):
+        process_user(request, uid=0, gid=0, groups=(), home="/root")
+    assert process_user(request, uid=1000, gid=0, groups=(), home="/").uid == 1000
+
+
+def test_root_may_be_where_nothing_forbids_it() -> None:
+    made = pod()
+    request = requested_user(made, made.spec.containers[0], {})
+    assert process_user(request, uid=0, gid=0, groups=(), home="/root").uid == 0
 
 
 def test_groups_come_from_the_image_and_the_pod_each_once() -> None:
