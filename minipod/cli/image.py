@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from minipod.cli.session import Session
 from minipod.client.http import Query
 
 CHUNK = 1 << 20
+STDIN = "standard input"
 
 
 @click.group("image", invoke_without_command=True)
@@ -87,13 +89,16 @@ def _id(digest: str, *, whole: bool) -> str:
 @click.pass_obj
 def import_(session: Session, source: str, name: str) -> None:
     """Import an archive: from docker save or in OCI layout, plain, gzip or zstd."""
+    if name:
+        _check_name(name)
+    query = {"name": name or None}
     if source == "-":
         if sys.stdin.isatty():
             raise CommandError("standard input is a terminal: pipe an archive in, or name a file")
-        _upload(session, "images/import", {"name": name or None}, _chunks(sys.stdin.buffer))
+        _upload(session, "images/import", query, _archive(sys.stdin.buffer, STDIN), STDIN)
         return
     with _open(source) as file:
-        _upload(session, "images/import", {"name": name or None}, _chunks(file))
+        _upload(session, "images/import", query, _archive(file, source), source)
 
 
 @command.command("build-rootfs", cls=Verb)
@@ -102,17 +107,18 @@ def import_(session: Session, source: str, name: str) -> None:
 @click.pass_obj
 def build_rootfs(session: Session, source: str, name: str) -> None:
     """Make an image with one layer from a directory or a tar of a root file system (- for standard input)."""
+    _check_name(name)
     query = {"name": name}
     if source == "-":
-        _upload(session, "images/build-rootfs", query, _chunks(sys.stdin.buffer))
+        _upload(session, "images/build-rootfs", query, _archive(sys.stdin.buffer, STDIN), STDIN)
     elif Path(source).is_dir():
         from minipod.cli.archive import tar_of
 
         with tar_of(Path(source)) as file:
-            _upload(session, "images/build-rootfs", query, _chunks(file))
+            _upload(session, "images/build-rootfs", query, _chunks(file), source)
     else:
         with _open(source) as file:
-            _upload(session, "images/build-rootfs", query, _chunks(file))
+            _upload(session, "images/build-rootfs", query, _archive(file, source), source)
 
 
 @command.command("rm", cls=Verb)
@@ -155,12 +161,31 @@ def inspect(session: Session, name: str, output: str) -> None:
     sys.stdout.write(renderer(output or "json")(answer))
 
 
-def _upload(session: Session, page: str, query: Query, body: Iterator[bytes]) -> None:
+def _check_name(name: str) -> None:
+    """The server checks it too, but only with the archive on its way."""
+    from minipod.images import reference
+    from minipod.images.errors import InvalidReferenceError
+
+    try:
+        reference.parse(name)
+    except InvalidReferenceError as error:
+        raise CommandError(str(error)) from error
+
+
+def _upload(session: Session, page: str, query: Query, body: Iterator[bytes], source: str) -> None:
+    """`source` is what messages call the body. Raises ReportedError."""
     import json
 
     path = proxy_path(session, page)
-    with session.api.stream("POST", path, query=query, body=body, accept="application/json") as answer:
-        images = json.loads(b"".join(answer))["images"]
+    try:
+        with session.api.stream("POST", path, query=query, body=body, accept="application/json") as answer:
+            images = json.loads(b"".join(answer))["images"]
+    except Exception as error:
+        refusal = refused(error)
+        if refusal is None:
+            raise
+        print(server_error(refusal, doing=source), file=sys.stderr)
+        raise ReportedError from error
     for image in images:
         print(f"{' '.join(image['names']) or '<none>'} {image['id']}")
 
@@ -177,6 +202,14 @@ def _open(source: str) -> BinaryIO:
         raise CommandError(f"cannot read {source}: {error.strerror}") from error
     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
     return file
+
+
+def _archive(file: BinaryIO, source: str) -> Iterator[bytes]:
+    """What is sent of a file. Raises CommandError at once when there is nothing in it."""
+    first = file.read(CHUNK)
+    if not first:
+        raise CommandError(f"{source} is empty: expected an archive")
+    return chain((first,), _chunks(file))
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
