@@ -20,7 +20,7 @@ CHUNK = 256 * 1024
 """Bytes read from a file at a time."""
 MAX_PIECE = 64 * 1024
 MAX_LINES = 2000
-"""Bytes of output, and lines read, after which a piece is handed on and the event loop has its turn."""
+"""Bytes and lines read, wanted or not, after which a piece is handed on and the event loop has its turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +176,8 @@ async def read_logs(
     try:
         if ended is None:
             for piece in _formatted(reader, formatter):
-                yield piece
+                if piece:
+                    yield piece
                 await asyncio.sleep(0)  # a container may have written a great deal: others have their turn
             return
         async for piece in _follow(path, reader, formatter, ended):
@@ -195,7 +196,8 @@ async def _follow(
             while not formatter.exhausted:
                 over = end.done()
                 for piece in _formatted(reader, formatter):
-                    yield piece
+                    if piece:
+                        yield piece
                     await asyncio.sleep(0)
                 if over:
                     return
@@ -219,21 +221,20 @@ async def _either(end: asyncio.Future[None], changed: asyncio.Future[Event]) -> 
 
 
 def _formatted(reader: LogReader, formatter: LogFormatter) -> Iterator[bytes]:
-    """What there is now, in pieces of bounded work: a piece may be empty when nothing of many lines was wanted."""
+    """What there is now, in pieces of bounded work: one is empty when nothing of much that was read is wanted."""
     pending: list[bytes] = []
     size = lines = 0
     for line in reader.read_lines():
-        out = formatter.format(line)
-        if out:
+        if out := formatter.format(line):
             pending.append(out)
-        size += len(out)
+        size += len(line)
         lines += 1
         if size >= MAX_PIECE or lines >= MAX_LINES:
             yield b"".join(pending)
             pending, size, lines = [], 0, 0
         if formatter.exhausted:
             break
-    if size:
+    if pending:
         yield b"".join(pending)
 
 

@@ -152,14 +152,34 @@ def test_a_reader_goes_on_where_it_stopped(tmp_path: Path) -> None:
     reader.close()
 
 
+@pytest.mark.parametrize("follow", [False, True])
 @pytest.mark.parametrize("since", [None, datetime(2027, 1, 1, tzinfo=UTC)])
-async def test_a_flood_of_short_lines_leaves_turns_to_others(tmp_path: Path, since: datetime | None) -> None:
-    lines = 40_000
+@pytest.mark.parametrize(("lines", "text"), [(40_000, b""), (200, b"x" * 16_000)])
+async def test_a_flood_leaves_turns_to_others(
+    tmp_path: Path, lines: int, text: bytes, since: datetime | None, follow: bool
+) -> None:
+    """Lines that nobody wants are work too, and so are few that are long."""
     path = tmp_path / "0.log"
-    path.write_bytes(b"2026-01-01T00:00:00.000000000Z stdout F \n" * lines)
-    pieces = [piece async for piece in read_logs(path, LogOptions(since=since))]
-    assert len(pieces) >= lines // 2000
-    assert sum(map(len, pieces)) == (0 if since else lines)
+    raw = b"2026-01-01T00:00:00.000000000Z stdout F " + text + b"\n"
+    path.write_bytes(raw * lines)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def ended() -> None:
+        pass
+
+    other = asyncio.create_task(others())
+    output = read_logs(path, LogOptions(since=since), ended=ended if follow else None)
+    pieces = [piece async for piece in output]
+    other.cancel()
+    assert all(pieces)
+    assert sum(map(len, pieces)) == (0 if since else lines * (len(text) + 1))
+    assert turns >= lines * len(raw) // (96 * 1024)
 
 
 async def test_whoever_stops_following_lets_go_of_the_event_loop_first(tmp_path: Path) -> None:
