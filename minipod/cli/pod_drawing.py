@@ -166,9 +166,7 @@ def _container(root: Branch, container: Obj) -> None:
     branch = root.add(
         f"{kind} {container['name']}: {container.get('state', '')}{pid}{restarts}, image {container.get('image', '')}"
     )
-    branch.add(
-        f"user {container.get('user', '')}, capabilities: {_capabilities(container.get('capabilities') or [])}"
-    )
+    branch.add(f"user {container.get('user', '')}, capabilities: {_capabilities(container)}")
     _cgroup(branch, container.get("cgroup") or {})
     _rootfs(branch, container.get("rootfs") or {})
     for mount in container.get("mounts") or ():
@@ -179,8 +177,16 @@ def _container(root: Branch, container: Obj) -> None:
     _process_tree(branch, container.get("processes") or [])
 
 
-def _capabilities(names: list[str]) -> str:
-    return ", ".join(name.removeprefix("CAP_").lower() for name in names) or "none"
+def _capabilities(container: Obj) -> str:
+    """The effective set; the bounding set, which limits what a file can give back, where it is another."""
+    effective = container.get("capabilities") or []
+    bounding = container.get("boundingCapabilities") or []
+    more = f" (bounding: {_names(bounding)})" if set(bounding) != set(effective) else ""
+    return _names(effective) + more
+
+
+def _names(capabilities: list[str]) -> str:
+    return ", ".join(name.removeprefix("CAP_").lower() for name in capabilities) or "none"
 
 
 def _rootfs(parent: Branch, rootfs: Obj) -> None:

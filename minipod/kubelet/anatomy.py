@@ -19,6 +19,7 @@ from minipod.kubelet.pod_names import all_containers
 from minipod.kubelet.records import CONTAINER_ID_PREFIX, LABEL_IMAGE, LABEL_IMAGE_ID, LABEL_PROCESS
 from minipod.kubelet.volumes.manager import plan_volumes
 from minipod.kubelet.volumes.types import PodVolumes, VolumeError
+from minipod.linux import capabilities
 from minipod.network.types import Attachment
 from minipod.runtime.types import ContainerStatus, SandboxStatus
 
@@ -80,6 +81,7 @@ def _container(
     group = settings.cgroup_root / facts.context.cgroup / status.id
     process: dict[str, Any] = json.loads(status.labels.get(LABEL_PROCESS, "{}"))
     user = process.get("user", {})
+    effective, bounding = _capabilities(status.pid, process)
     image = facts.images.get(status.labels.get(LABEL_IMAGE_ID, ""))
     rootfs = container_rootfs(facts.context, status.name, status.attempt, image) if image else None
     is_init = any(c.name == spec.name for c in facts.pod.spec.initContainers)
@@ -92,7 +94,8 @@ def _container(
         "restartCount": status.attempt,
         "pid": status.pid,
         "user": f"{user.get('uid', 0)}:{user.get('gid', 0)}",
-        "capabilities": process.get("capabilities", {}).get("bounding", []),
+        "capabilities": effective,
+        "boundingCapabilities": bounding,
         "namespaces": proc.namespaces(status.pid) if status.pid else {},
         "cgroup": cgroup_view.describe(group),
         "rootfs": {
@@ -104,6 +107,19 @@ def _container(
         "logPath": str(log_path(facts.context, status.name, status.attempt)),
         "processes": _processes(group),
     }
+
+
+def _capabilities(pid: int, process: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Those that count and those that executing a file can give back: of the process if it runs, else as configured.
+
+    Without ambient ones, execve leaves none to a user other than root (capabilities(7)).
+    """
+    held = proc.capability_sets(pid) if pid else None
+    if held is not None:
+        return capabilities.to_names(held[0]), capabilities.to_names(held[1])
+    sets = process.get("capabilities", {})
+    counting = "ambient" if process.get("user", {}).get("uid", 0) else "effective"
+    return sets.get(counting, []), sets.get("bounding", [])
 
 
 def _mounts(spec: core_v1.Container, volumes: PodVolumes) -> list[dict[str, Any]]:

@@ -28,9 +28,7 @@ def process_info(pid: int, proc: Path = PROC) -> ProcessInfo | None:
     """None when there is no such process."""
     directory = proc / str(pid)
     try:
-        fields = dict(
-            line.split(":", 1) for line in (directory / "status").read_text().splitlines() if ":" in line
-        )
+        fields = _status(directory)
         command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
         return None
@@ -42,6 +40,21 @@ def process_info(pid: int, proc: Path = PROC) -> ProcessInfo | None:
         state=fields["State"].split()[0],
         rss=int(fields.get("VmRSS", "0 kB").split()[0]) * 1024,
         command=command or f"[{fields['Name'].strip()}]",
+    )
+
+
+def capability_sets(pid: int, proc: Path = PROC) -> tuple[int, int] | None:
+    """The effective and the bounding set, as bits; None when there is no such process."""
+    try:
+        fields = _status(proc / str(pid))
+    except OSError:
+        return None
+    return int(fields["CapEff"], 16), int(fields["CapBnd"], 16)
+
+
+def _status(directory: Path) -> dict[str, str]:
+    return dict(
+        line.split(":", 1) for line in (directory / "status").read_text().splitlines() if ":" in line
     )
 
 

@@ -128,7 +128,7 @@ async def test_the_anatomy_is_what_the_kernel_says(node: Node) -> None:
     await node.create(
         "body",
         container(FOREVER, "a", volumeMounts=[{"name": "v", "mountPath": "/v", "readOnly": True}]),
-        container(FOREVER, "b"),
+        container(FOREVER, "b", securityContext={"runAsUser": 1000, "runAsGroup": 1000}),
         volumes=[{"name": "v", "emptyDir": {}}],
     )
     pod = await node.ready("body")
@@ -144,6 +144,9 @@ async def test_the_anatomy_is_what_the_kernel_says(node: Node) -> None:
     assert a["namespaces"]["mnt"] != b["namespaces"]["mnt"]
     assert Path(a["cgroup"]["path"]).is_dir()
     assert a["processes"][0]["innerPid"] == 1
+    assert a["capabilities"] == a["boundingCapabilities"] != []
+    assert (b["user"], b["capabilities"]) == ("1000:1000", [])
+    assert b["boundingCapabilities"] == a["boundingCapabilities"]
     assert a["mounts"] == [
         {"path": "/v", "source": found["volumes"][0]["source"], "volume": "v", "readOnly": True}
     ]

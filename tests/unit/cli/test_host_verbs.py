@@ -224,6 +224,7 @@ def anatomy() -> dict[str, Any]:
                 "pid": 102,
                 "user": "0:0",
                 "capabilities": ["CAP_CHOWN"],
+                "boundingCapabilities": ["CAP_CHOWN"],
                 "namespaces": {**inside, "pid": 12, "mnt": 13},
                 "cgroup": {"path": "/c", "limits": {}, "usage": {}},
                 "rootfs": {"layers": ["/l/1"], "upper": "/u", "work": "/w"},
@@ -268,6 +269,13 @@ def test_a_drawing_shows_every_part() -> None:
         assert part in text
     at = next(i for i, line in enumerate(lines) if line.endswith("102, 1: sh"))
     assert lines[at + 1].endswith("   └─ 103, 7: sleep^[[2J 1")
+
+
+def test_the_bounding_set_is_drawn_where_it_is_more_than_what_counts() -> None:
+    pod = anatomy()
+    assert "user 0:0, capabilities: chown\n" in draw_pod(pod)
+    pod["containers"][0] |= {"user": "1000:1000", "capabilities": []}
+    assert "user 1000:1000, capabilities: none (bounding: chown)\n" in draw_pod(pod)
 
 
 def test_a_command_of_many_lines_is_drawn_on_one() -> None:
