@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import closing
+from typing import Any
 
 import click
 
@@ -14,6 +16,9 @@ from minipod.cli.durations import parse_duration
 from minipod.cli.errors import CommandError
 from minipod.cli.node_pages import proxy_path
 from minipod.cli.session import Session
+
+DEFAULT_GRACE = 30
+"""Seconds (core/v1 PodSpec.terminationGracePeriodSeconds)."""
 
 
 @click.command("down", cls=Verb)
@@ -38,7 +43,8 @@ def command(session: Session, grace_period: int | None, timeout: str) -> None:
             "and then down, or by purge"
         )
     with closing(daemon):
-        print("stopping the pods; each gets its grace period", file=sys.stderr)
+        pods = session.api.get(session.discovery.find("pods").path())["items"] or ()
+        print(announcement(pods, grace_period), file=sys.stderr, flush=True)
         ended = session.api.create(proxy_path(session, "down"), None, {"gracePeriodSeconds": grace_period})
         for pod in ended["pods"]:
             print(f"pod/{pod['name']} in namespace {pod['namespace']} stopped", flush=True)
@@ -48,3 +54,17 @@ def command(session: Session, grace_period: int | None, timeout: str) -> None:
                 f"the pods are stopped, but the daemon (pid {daemon.pid}) has not ended in {timeout}"
             )
         print(f"daemon (pid {daemon.pid}) ended; objects are kept and start again with the next one")
+
+
+def announcement(pods: Sequence[dict[str, Any]], limit: int | None) -> str:
+    """What is about to happen, and how long it may take. `limit` in seconds bounds every grace period."""
+    live = [p for p in pods if (p.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]
+    if not live:
+        return "no pods run"
+    own = [(p["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE), p) for p in live]
+    longest, pod = max(own, key=lambda entry: entry[0])
+    subject = f"stopping {len(live)} pod{'s' if len(live) != 1 else ''}"
+    if limit is not None and limit < longest:
+        return f"{subject}; each gets up to {limit}s"
+    meta = pod["metadata"]
+    return f"{subject}; the longest grace period is {longest}s (pod/{meta['name']} in namespace {meta['namespace']})"
