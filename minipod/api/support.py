@@ -12,9 +12,15 @@ from typing import Any
 import msgspec
 
 from minipod.api import core_v1
-from minipod.api.defaults import DEFAULT_SCHEDULER, DEFAULT_SERVICE_ACCOUNT, DEFAULT_TERMINATION_MESSAGE_PATH
+from minipod.api.defaults import (
+    DEFAULT_SCHEDULER,
+    DEFAULT_SERVICE_ACCOUNT,
+    DEFAULT_TERMINATION_MESSAGE_PATH,
+    PULL_ALWAYS,
+)
 
 NOT_ACTED_ON = "accepted but not acted on by this version of minipod"
+NOT_LOOKED_UP = "Always: not looked up in a registry in this version of minipod, a local image is used as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +171,19 @@ def unimplemented(obj: Any) -> list[str]:
         return []
     found = _walk(table, msgspec.to_builtins(obj), "")
     return [f"{path}: {NOT_ACTED_ON}" for path in found]
+
+
+def unheeded_pull_policies(obj: Any) -> list[str]:
+    """A warning for each imagePullPolicy Always of a Pod as its user wrote it, before defaults set the same."""
+    if not isinstance(obj, core_v1.Pod):
+        return []
+    lists = {"initContainers": obj.spec.initContainers, "containers": obj.spec.containers}
+    return [
+        f"spec.{name}[{index}].imagePullPolicy: {NOT_LOOKED_UP}"
+        for name, containers in lists.items()
+        for index, container in enumerate(containers)
+        if container.imagePullPolicy == PULL_ALWAYS
+    ]
 
 
 def _walk(table: Table, value: dict[str, Any], path: str) -> Iterator[str]:

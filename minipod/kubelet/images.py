@@ -2,7 +2,7 @@
 
 Pulling from a registry comes later; until then an image that is not here ends in ErrImagePull, with the way out.
 One that is here is used whatever the policy, for Always is also what Kubernetes puts where no policy and no tag is
-given; the event says that nobody was asked for a newer one.
+given; who writes Always is told when the Pod is created (api.support).
 https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
 """
 
@@ -64,9 +64,4 @@ def choose_image(container: core_v1.Container, present: Image | None) -> Image:
 
 def pulled_message(container: core_v1.Container) -> str:
     """What the event Pulled says of an image that was here."""
-    message = f'Container image "{container.image}" already present on machine'
-    if container.imagePullPolicy == "Always":
-        message += (
-            " (imagePullPolicy Always: not looked up in its registry, this version of minipod does not pull)"
-        )
-    return message
+    return f'Container image "{container.image}" already present on machine'

@@ -139,12 +139,13 @@ class Registry:
         metadata.prepare_create(
             resource, obj.metadata, namespace, is_taken, generation=strategy.counts_generations
         )
+        written_in_vain = strategy.warnings_as_written(obj)
         set_defaults(obj)
         strategy.prepare_create(obj)
         self._admit(Operation.CREATE, resource, obj, None)
         _check(resource, obj, strategy.validate(obj))
         if options.warnings is not None:
-            options.warnings.extend(strategy.warnings(obj))
+            options.warnings.extend([*strategy.warnings(obj), *written_in_vain])
 
         def decide(latest: Stored | None) -> Decision:
             if latest is not None:

@@ -53,6 +53,10 @@ class Strategy:
         """What the user should know although it is no error."""
         return support.unimplemented(new)
 
+    def warnings_as_written(self, new: Any) -> list[str]:
+        """The same of a new object before defaults are set: what a default says too is the user's word only here."""
+        return support.unheeded_pull_policies(new)
+
     def check_deletion(self, obj: Any) -> None:
         """Raises StatusError 403 for an object that must stay."""
 

@@ -431,3 +431,20 @@ def test_garbage_on_the_wire_ends_that_connection_only(server: ServerThread, api
             answer = raw.recv(4096)
             assert b"Traceback" not in answer
     assert api.get("/healthz") == "ok"
+
+
+@pytest.mark.parametrize("image", ["x:1", "x"])
+@pytest.mark.parametrize("policy", ["Always", None])
+def test_a_pull_policy_that_was_written_is_warned_of_and_one_by_default_is_not(
+    server: ServerThread, image: str, policy: str | None
+) -> None:
+    warnings: list[str] = []
+    pod = manifest()
+    pod["spec"]["containers"][0].update({"image": image, **({"imagePullPolicy": policy} if policy else {})})
+    with server.client(warnings) as api:
+        api.create(PODS, pod)
+        said = [w for w in warnings if "imagePullPolicy" in w]
+        api.patch(f"{PODS}/web", {"metadata": {"labels": {"a": "b"}}})
+    assert len(said) == (1 if policy else 0)
+    assert all(w.startswith("spec.containers[0].imagePullPolicy: Always: ") for w in said)
+    assert [w for w in warnings if "imagePullPolicy" in w] == said
