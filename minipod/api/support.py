@@ -20,7 +20,9 @@ from minipod.api.defaults import (
 )
 
 NOT_ACTED_ON = "accepted but not acted on by this version of minipod"
-NOT_LOOKED_UP = "Always: not looked up in a registry in this version of minipod, a local image is used as it is"
+NOT_LOOKED_UP = (
+    "Always: not looked up in a registry in this version of minipod, a local image is used as it is"
+)
 
 
 @dataclass(frozen=True, slots=True)

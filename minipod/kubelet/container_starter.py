@@ -113,6 +113,7 @@ class ContainerStarter:
     def _config(self, container: core_v1.Container, start: Start) -> ContainerConfig:
         services, sandbox = self._services, self._sandbox
         image = choose_image(container, services.images.resolve(container.image or ""))
+        self._event(events.NORMAL, events.PULLED, pulled_message(container), container.name)
         status = services.runtime.status(sandbox.context.uid)
         request = ContainerRequest(
             container=container,
@@ -135,7 +136,6 @@ class ContainerStarter:
     async def _run(self, container: core_v1.Container, config: ContainerConfig) -> bool:
         name, uid = container.name, self._sandbox.context.uid
         runtime = self._services.runtime
-        self._event(events.NORMAL, events.PULLED, pulled_message(container), name)
         reason = CREATE_ERROR
         try:
             await self._forget_old_attempts(name, config.attempt)

@@ -88,7 +88,9 @@ def capabilities(container: core_v1.Container, available: Sequence[str]) -> Capa
         return CapabilitySet(granted=tuple(c for c in NAMES if c in available))
     context = container.securityContext
     asked = (context.capabilities if context else None) or core_v1.Capabilities()
-    add, drop = [_name(c) for c in asked.add], [_name(c) for c in asked.drop]
+    field = f"spec.containers[{container.name}].securityContext.capabilities"
+    add = [_name(c, f"{field}.add[{index}]") for index, c in enumerate(asked.add)]
+    drop = [_name(c, f"{field}.drop[{index}]") for index, c in enumerate(asked.drop)]
     wanted: list[str] = list(DEFAULT_CAPABILITIES)
     explicit: list[str] = []
     if "CAP_ALL" in add:
@@ -141,9 +143,9 @@ def device_rules(container: core_v1.Container) -> list[dict[str, Any]]:
     return rules
 
 
-def _name(word: str) -> str:
+def _name(word: str, field: str) -> str:
     """NET_ADMIN, net_admin or CAP_NET_ADMIN -> CAP_NET_ADMIN."""
     name = "CAP_" + word.upper().removeprefix("CAP_")
     if name != "CAP_ALL" and name not in NAMES:
-        raise CreateContainerConfigError(f'unknown capability "{word}"', reason="CreateContainerError")
+        raise CreateContainerConfigError(f'{field}: unknown capability "{word}"', reason="CreateContainerError")
     return name

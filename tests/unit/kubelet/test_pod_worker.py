@@ -172,6 +172,16 @@ async def test_tries_at_a_sandbox_come_slower_and_slower(
     await stage.until(lambda: stage.phase == "Running")
 
 
+@pytest.mark.parametrize("context", [{"runAsNonRoot": True}, {"capabilities": {"add": ["FLY"]}}])
+async def test_the_image_is_there_before_what_is_wrong_with_the_container_is_told(
+    stage: Stage, context: dict[str, Any]
+) -> None:
+    stage.begin(pod(container(securityContext=context)))
+    await stage.until(lambda: "Failed" in stage.events.reasons)
+    said = [r for r in stage.events.reasons if r in ("Pulled", "Failed", "Created")]
+    assert said == ["Pulled", "Failed"]
+
+
 async def test_a_failed_start_counts_as_an_end(stage: Stage) -> None:
     stage.runtime.fail["start main"] = no_such_file("/bin/x")
     stage.begin(pod(restartPolicy="Never"))

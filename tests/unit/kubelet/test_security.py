@@ -60,9 +60,13 @@ def test_what_the_daemon_does_not_have_is_named_when_asked_for() -> None:
     assert "CAP_KILL" not in found.granted
 
 
-def test_an_unknown_capability_is_an_error() -> None:
-    with pytest.raises(CreateContainerConfigError, match='unknown capability "FLY"'):
-        granted(capabilities={"add": ["FLY"]})
+@pytest.mark.parametrize("field", ["add", "drop"])
+def test_an_unknown_capability_is_an_error_that_names_the_field(field: str) -> None:
+    with pytest.raises(CreateContainerConfigError) as caught:
+        granted(capabilities={field: ["KILL", "FLY"]})
+    path = f"spec.containers[main].securityContext.capabilities.{field}[1]"
+    assert str(caught.value) == f'{path}: unknown capability "FLY"'
+    assert caught.value.reason == "CreateContainerError"
 
 
 def test_masks_are_lifted_for_privileged_and_unmasked_containers() -> None:
