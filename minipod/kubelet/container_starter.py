@@ -40,7 +40,7 @@ from minipod.kubelet.sandbox import PodSandbox
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Waiting
 from minipod.runtime.errors import RuntimeServiceError, StartError
-from minipod.runtime.types import ContainerConfig, ContainerState
+from minipod.runtime.types import ContainerConfig, ContainerState, ContainerStatus, StartFailure
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ CONFIG_RETRY = BackOffPolicy(initial=10.0, maximum=300.0)
 SHOWN_AS_ERROR = 0.2
 """The part of a back-off during which a failed pull shows as ErrImagePull; then it is ImagePullBackOff."""
 
+CONFIG_ERROR = "CreateContainerConfigError"
 CREATE_ERROR = "CreateContainerError"
 RUN_ERROR = "RunContainerError"
 
@@ -106,7 +107,7 @@ class ContainerStarter:
             self._wait(container.name, CREATE_ERROR, str(error), CONFIG_RETRY)
             return False
         except FieldPathError as error:
-            self._wait(container.name, "CreateContainerConfigError", str(error), CONFIG_RETRY)
+            self._wait(container.name, CONFIG_ERROR, str(error), CONFIG_RETRY)
             return False
         return await self._run(container, config)
 
@@ -140,17 +141,23 @@ class ContainerStarter:
         try:
             await self._forget_old_attempts(name, config.attempt)
             await runtime.create_container(uid, config)
-            self._event(events.NORMAL, events.CREATED, f"Created container: {name}", name)
             await self._sandbox.connected()
             reason = RUN_ERROR
             status = await runtime.start_container(uid, config.id)
         except StartError as error:
+            if error.failure.of_subpath:
+                problem = subpath_problem(container, config, error.failure)
+                self._wait(name, CONFIG_ERROR, problem, CONFIG_RETRY)
+                await self._forget_old_attempts(name, config.attempt)
+                return False
+            self._created(name)
             self._started(name)
             self._event(events.WARNING, events.FAILED, f"Error: {error.failure.message}", name)
             return True  # the failure is on record as an exit: the next decision counts it
         except (RuntimeServiceError, OSError) as error:
             self._wait(name, reason, str(error), CONFIG_RETRY)
             return False
+        self._created(name)
         self._started(name)
         self._event(events.NORMAL, events.STARTED, f"Started container {name}", name)
         lacking = [
@@ -161,15 +168,18 @@ class ContainerStarter:
             self._event(events.WARNING, events.NOT_AS_ASKED, warning, name)
         return True
 
+    def _created(self, name: str) -> None:
+        self._event(events.NORMAL, events.CREATED, f"Created container: {name}", name)
+
     def _started(self, name: str) -> None:
         self.waiting.pop(name, None)
         self._retries.pop(name, None)
 
     async def _forget_old_attempts(self, name: str, attempt: int) -> None:
-        """Keep the attempt before this one (lastState, logs --previous); older ones and one never started go."""
+        """Keep the attempt before this one (lastState, logs --previous); older ones and what never was one go."""
         sandbox = self._services.runtime.status(self._sandbox.context.uid)
         for old in sandbox.containers if sandbox else ():
-            if old.name == name and (old.attempt < attempt - 1 or old.state is ContainerState.CREATED):
+            if old.name == name and (old.attempt < attempt - 1 or _was_never_made(old)):
                 await self._services.runtime.remove_container(self._sandbox.context.uid, old.id)
 
     # -- waiting -------------------------------------------------------------------------------------------------
@@ -216,6 +226,25 @@ class _Retry:
 
     def next_change(self, now: int) -> int:
         return self.shows_at if now < self.shows_at else self.at
+
+
+def _was_never_made(status: ContainerStatus) -> bool:
+    return status.state is ContainerState.CREATED or bool(status.failure and status.failure.of_subpath)
+
+
+def subpath_problem(container: core_v1.Container, config: ContainerConfig, failure: StartFailure) -> str:
+    """What the kubelet says of a subPath it cannot prepare, with the cause."""
+    # Two volumes may be mounted by the same subPath: the cause tells which one it was.
+    names = (
+        container.volumeMounts[int(subpath.target.name)].name
+        for subpath in config.subpaths
+        if subpath.subpath == failure.operand and f" of volume {subpath.volume}: " in failure.message
+    )
+    mount = next(names, failure.operand)
+    return (
+        f'failed to prepare subPath for volumeMount "{mount}" of container "{container.name}": '
+        f"{failure.message}"
+    )
 
 
 def look_up(pod: core_v1.Pod, container: core_v1.Container, image: Image) -> ProcessUser:

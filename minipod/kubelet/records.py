@@ -85,6 +85,8 @@ def histories(pod: core_v1.Pod, sandbox: SandboxStatus | None) -> dict[str, Hist
         return known
     by_name: dict[str, list[ContainerStatus]] = {}
     for container in sandbox.containers:
+        if container.failure and container.failure.of_subpath:
+            continue  # no attempt: as with any other mistake in its configuration it was never made
         by_name.setdefault(container.name, []).append(container)
     for name, attempts in by_name.items():
         attempts.sort(key=lambda c: c.attempt)

@@ -147,5 +147,7 @@ def _name(word: str, field: str) -> str:
     """NET_ADMIN, net_admin or CAP_NET_ADMIN -> CAP_NET_ADMIN."""
     name = "CAP_" + word.upper().removeprefix("CAP_")
     if name != "CAP_ALL" and name not in NAMES:
-        raise CreateContainerConfigError(f'{field}: unknown capability "{word}"', reason="CreateContainerError")
+        raise CreateContainerConfigError(
+            f'{field}: unknown capability "{word}"', reason="CreateContainerError"
+        )
     return name

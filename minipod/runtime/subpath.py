@@ -36,7 +36,7 @@ def _open(subpath: SubPathMount) -> int:
                 os.close(found)
         except OSError as error:
             if error.errno == errno.EXDEV:
-                error.add_note("it leads outside the volume")
+                raise ValueError("it leads outside the volume") from error
             raise
         finally:
             os.close(volume)

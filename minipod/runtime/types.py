@@ -119,6 +119,11 @@ class StartFailure:
     operand: str
     message: str
 
+    @property
+    def of_subpath(self) -> bool:
+        """A volume's subPath could not be had (`operand`): the container as it was asked for cannot be made."""
+        return self.stage == "subPath"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerStatus:

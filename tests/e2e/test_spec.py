@@ -286,8 +286,16 @@ def test_a_sub_path_cannot_leave_its_volume(node: Daemon, tmp_path: Path) -> Non
             volumes=[{"name": "h", "hostPath": {"path": str(tmp_path)}}],
         )
     )
-    wait_until(lambda: any(e["type"] == "Warning" for e in node.events("escape")))
-    assert node.pod("escape")["status"]["phase"] != "Succeeded"
+    waiting = wait_until(lambda: _waiting(node, "escape"))
+    assert waiting["reason"] == "CreateContainerConfigError"
+    message = waiting["message"]
+    assert message.startswith('failed to prepare subPath for volumeMount "h" of container "main": ')
+    assert message.endswith(": it leads outside the volume")
+    status = node.pod("escape")["status"]
+    assert status["phase"] == "Pending"
+    assert status["containerStatuses"][0]["restartCount"] == 0
+    assert "containerID" not in status["containerStatuses"][0]
+    assert any(e["type"] == "Warning" for e in node.events("escape"))
     node.cli("delete", "pod", "escape")
 
 

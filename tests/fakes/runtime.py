@@ -175,5 +175,10 @@ def no_such_file(path: str) -> StartError:
     return StartError(failure)
 
 
+def sub_path_outside(subpath: str, volume: Path) -> StartError:
+    message = f"subPath {subpath!r} of volume {volume}: it leads outside the volume"
+    return StartError(StartFailure(stage="subPath", errno=0, operand=subpath, message=message))
+
+
 def sandbox_trouble() -> SandboxError:
     return SandboxError("cannot create sandbox: out of luck")

@@ -151,7 +151,7 @@ def test_a_subpath_that_leaves_the_volume_is_refused(pod: Shim, workdir: Path, p
     oci["mounts"].append(bind("/subpaths/0", "/data"))
     failure = pod.fail(oci, subpaths=subpath(volume, path))
     assert (failure["stage"], failure["operand"]) == ("subPath", path)
-    assert "outside the volume" in failure["message"] or "relative" in failure["message"]
+    assert failure["message"].endswith((": it leads outside the volume", ": must be a relative path"))
 
 
 def test_a_renaming_attacker_cannot_lead_a_subpath_outside(pod: Shim, workdir: Path) -> None:

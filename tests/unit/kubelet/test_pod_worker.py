@@ -17,7 +17,7 @@ from minipod.kubelet.pod_worker import PodWorker
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.manager import StatusManager
 from minipod.network.errors import NetworkError
-from tests.fakes.runtime import FakeRuntime, no_such_file, sandbox_trouble
+from tests.fakes.runtime import FakeRuntime, no_such_file, sandbox_trouble, sub_path_outside
 from tests.fakes.services import FakeImages, FakeNetwork, RecordingClient, RecordingEvents
 from tests.helpers.threads import common_threads_taken
 from tests.unit.kubelet.pods import UID, container, pod, settings
@@ -187,6 +187,36 @@ async def test_a_failed_start_counts_as_an_end(stage: Stage) -> None:
     stage.begin(pod(restartPolicy="Never"))
     await stage.until(lambda: stage.phase == "Failed")
     assert ("Failed", "Error: exec /bin/x: no such file or directory") in stage.events.said
+
+
+@pytest.mark.parametrize("policy", ["Never", "Always"])
+async def test_a_sub_path_that_cannot_be_prepared_is_no_attempt(
+    stage: Stage, tmp_path: Path, policy: str
+) -> None:
+    mounts = [
+        {"name": "other", "mountPath": "/o", "subPath": "out"},
+        {"name": "v", "mountPath": "/v", "subPath": "out"},
+    ]
+    volumes = [{"name": n, "hostPath": {"path": str(tmp_path / n)}} for n in ("other", "v")]
+    stage.runtime.fail["start main"] = sub_path_outside("out", tmp_path / "v")
+    stage.begin(pod(container(volumeMounts=mounts), volumes=volumes, restartPolicy=policy))
+    await stage.until(lambda: stage.phase)
+    assert [status.phase for status in stage.client.statuses] == ["Pending"]
+    (found,) = stage.client.statuses[-1].containerStatuses
+    assert found.restartCount == 0
+    assert found.containerID is None
+    assert found.state is not None
+    assert found.state.waiting is not None
+    assert found.state.waiting.reason == "CreateContainerConfigError"
+    assert found.state.waiting.message == (
+        'failed to prepare subPath for volumeMount "v" of container "main": '
+        f"subPath 'out' of volume {tmp_path / 'v'}: it leads outside the volume"
+    )
+    assert "Created" not in stage.events.reasons
+    sandbox = stage.runtime.status(UID)
+    assert sandbox is not None
+    assert sandbox.containers == ()
+    assert stage.runtime.calls.count("start main") == 1
 
 
 async def test_one_failed_start_does_not_keep_the_others_from_theirs(stage: Stage) -> None:
