@@ -6,17 +6,18 @@ the hosts file: https://kubernetes.io/docs/tasks/network/customize-hosts-file-fo
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from minipod.api import core_v1
+from minipod.kubelet import events
 from minipod.kubelet.dns import PodDns, parse_resolv_conf, pod_dns
 from minipod.kubelet.settings import NodeSettings
 
-log = logging.getLogger(__name__)
+Warnings = tuple[tuple[str, str], ...]
+"""What could not be done as asked, as (event reason, message)."""
 
 MAX_HOSTNAME = 63
 MAX_KERNEL_HOSTNAME = 64
@@ -84,27 +85,27 @@ def hosts_file(pod: core_v1.Pod, name: PodHostname, *, ip: str, host_file: str) 
     return text
 
 
-def write_names(
-    pod: core_v1.Pod, directory: Path, name: PodHostname, settings: NodeSettings
-) -> tuple[tuple[str, str], ...]:
-    """Write hostname, resolv.conf and a first hosts; returns warnings as (event reason, message). Raises OSError.
+def write_names(pod: core_v1.Pod, directory: Path, name: PodHostname, settings: NodeSettings) -> Warnings:
+    """Write hostname, resolv.conf and a first hosts. Raises OSError.
 
     Containers can be made from then on: what write_hosts adds later shows in the files they have mounted.
     """
     dns = resolve_dns(pod, settings)
     directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    write_hosts(pod, directory, name, settings, ip="")
-    _write(directory / "hostname", name.kernel + "\n")
-    _write(directory / "resolv.conf", dns.conf.render())
-    return dns.warnings
+    return (
+        *dns.warnings,
+        *write_hosts(pod, directory, name, settings, ip=""),
+        *_write(directory / "hostname", name.kernel + "\n"),
+        *_write(directory / "resolv.conf", dns.conf.render()),
+    )
 
 
 def write_hosts(
     pod: core_v1.Pod, directory: Path, name: PodHostname, settings: NodeSettings, *, ip: str
-) -> None:
+) -> Warnings:
     """Write hosts with the pod's address, in place, for containers have it mounted. Raises OSError."""
     host_file = _read(settings.host.etc_hosts) if pod.spec.hostNetwork else ""
-    _write(directory / "hosts", hosts_file(pod, name, ip=ip, host_file=host_file))
+    return _write(directory / "hosts", hosts_file(pod, name, ip=ip, host_file=host_file))
 
 
 def resolve_dns(pod: core_v1.Pod, settings: NodeSettings) -> PodDns:
@@ -140,19 +141,22 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> Warnings:
     """Containers can write these files but not replace them; O_NOFOLLOW all the same.
 
     A container may also hold a lease on one (fcntl(2), F_SETLEASE), for which a plain open would wait 45 seconds.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    data = text.encode()
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, 0o644)
     except BlockingIOError:
-        log.warning("%s is left as it is: a process of its pod holds a lease on it", path)
-        return
+        return ((events.NOT_AS_ASKED, f"/etc/{path.name} is left as it is: a process holds a lease on it"),)
     try:
         os.fchmod(fd, 0o644)  # every user of the container reads them, whatever the daemon's umask
-        os.write(fd, text.encode())
+        if os.pread(fd, len(data) + 1, 0) != data:
+            os.truncate(fd, 0)
+            os.pwrite(fd, data, 0)
     finally:
         os.close(fd)
+    return ()

@@ -11,7 +11,7 @@ import logging
 from minipod.api import core_v1
 from minipod.kubelet import events
 from minipod.kubelet.container_config import PodContext, pod_context, sandbox_config
-from minipod.kubelet.pod_files import write_hosts, write_names
+from minipod.kubelet.pod_files import Warnings, write_hosts, write_names
 from minipod.kubelet.services import Services
 from minipod.kubelet.volumes import manager as volume_manager
 from minipod.kubelet.volumes.types import PodVolumes, VolumeError
@@ -173,8 +173,7 @@ class PodSandbox:
 
     def _write_names(self) -> None:
         context = self.context
-        for reason, message in write_names(self.pod, context.shared_dir, context.hostname, context.settings):
-            self._services.events.pod_event(self.pod, events.WARNING, reason, message)
+        self._warn(write_names(self.pod, context.shared_dir, context.hostname, context.settings))
 
     async def _connect(self) -> None:
         context = self.context
@@ -182,7 +181,13 @@ class PodSandbox:
             netns = self._services.runtime.netns_path(context.uid)
             attachment = await self._services.network.attach(context.uid, netns, host_ports(self.pod))
             self._ip = attachment.ip
-        write_hosts(self.pod, context.shared_dir, context.hostname, context.settings, ip=self.pod_ip)
+        self._warn(
+            write_hosts(self.pod, context.shared_dir, context.hostname, context.settings, ip=self.pod_ip)
+        )
+
+    def _warn(self, warnings: Warnings) -> None:
+        for reason, message in warnings:
+            self._services.events.pod_event(self.pod, events.WARNING, reason, message)
 
 
 def _release(context: PodContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -119,7 +120,25 @@ def test_a_lease_on_the_hosts_file_holds_nobody_up(tmp_path: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         began = time.monotonic()
-        write_hosts(pod(), tmp_path, PodHostname("web", "web"), settings(), ip="10.0.0.2")
+        warnings = write_hosts(pod(), tmp_path, PodHostname("web", "web"), settings(), ip="10.0.0.2")
         assert time.monotonic() - began < 10
         holder.communicate(b"")
     assert hosts.read_text() == "old\n"
+    assert [reason for reason, _ in warnings] == ["NotAsAsked"]
+    assert str(hosts) not in warnings[0][1]
+    assert "hosts is left as it is" in warnings[0][1]
+
+
+def test_a_hosts_file_that_is_as_it_should_be_is_left_alone(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    name = PodHostname("web", "web")
+    assert write_hosts(pod(), tmp_path, name, settings(), ip="10.0.0.2") == ()
+    right, inode = hosts.read_text(), hosts.stat().st_ino
+    os.utime(hosts, ns=(1, 1))
+    write_hosts(pod(), tmp_path, name, settings(), ip="10.0.0.2")
+    assert hosts.stat().st_mtime_ns == 1
+    for wrong in (right + "more\n", right[:-1], ""):
+        hosts.write_text(wrong)
+        write_hosts(pod(), tmp_path, name, settings(), ip="10.0.0.2")
+        assert hosts.read_text() == right
+    assert hosts.stat().st_ino == inode  # it is bind-mounted
