@@ -35,6 +35,7 @@ MAX_FRAME = 16 * 1024 * 1024
 MAX_FDS = 8
 _HEADER = struct.Struct(">IB")
 _CHUNK = 256 * 1024
+_CLOEXEC, _TRUNCATED = int(socket.MSG_CMSG_CLOEXEC), int(socket.MSG_CTRUNC)
 _CMSG_SPACE = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 
 
@@ -288,11 +289,11 @@ class Channel:
         """
         while self.fileno() >= 0:
             try:
-                data, ancillary, flags, _ = self.socket.recvmsg(_CHUNK, _CMSG_SPACE, socket.MSG_CMSG_CLOEXEC)
+                data, ancillary, flags, _ = self.socket.recvmsg(_CHUNK, _CMSG_SPACE, _CLOEXEC)
             except BlockingIOError:
                 return
             self._fds.extend(_descriptors(ancillary))
-            if flags & socket.MSG_CTRUNC:
+            if flags & _TRUNCATED:
                 raise ProtocolError("more file descriptors than a message may carry")
             if not data:
                 raise EOFError

@@ -13,7 +13,7 @@ import importlib
 import os
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from types import TracebackType
 from typing import NoReturn
@@ -23,11 +23,13 @@ from minipod.runtime import sync
 from minipod.runtime.host_devices import open_null
 from minipod.runtime.types import StartFailure
 
-_ALL_SIGNALS = frozenset(signal.valid_signals())
-_FIXED = frozenset((signal.SIGKILL, signal.SIGSTOP))
-_RESETTABLE = tuple(map(int, _ALL_SIGNALS - _FIXED))
-# The C function below the enum conversions of signal.signal, which a fresh child feels.
-_set_handler: Callable[[int, int], object] = importlib.import_module("_signal").signal
+_ALL_SIGNALS = frozenset(map(int, signal.valid_signals()))
+_RESETTABLE = tuple(_ALL_SIGNALS - {int(signal.SIGKILL), int(signal.SIGSTOP)})
+_BLOCK, _SET = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK)
+# The C functions below the enum conversions of the signal module, which a fresh child feels.
+_signal = importlib.import_module("_signal")
+_set_handler: Callable[[int, int], object] = _signal.signal
+_set_mask: Callable[[int, Iterable[int]], set[int]] = _signal.pthread_sigmask
 _DEFAULT = int(signal.SIG_DFL)
 _ABOVE_ALL = 64
 """First number to park descriptors at while 0, 1, 2... are filled."""
@@ -94,13 +96,13 @@ def reason(error: OSError) -> str:
     return text[:1].lower() + text[1:] + "".join(f" ({note})" for note in notes)
 
 
-def block_signals() -> set[signal.Signals | int]:
+def block_signals() -> set[int]:
     """Keep handlers from running in the child; returns the mask to restore in the parent."""
-    return signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
+    return _set_mask(_BLOCK, _ALL_SIGNALS)
 
 
-def restore_signals(mask: set[signal.Signals | int]) -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+def restore_signals(mask: set[int]) -> None:
+    _set_mask(_SET, mask)
 
 
 def default_dispositions() -> None:
@@ -111,7 +113,7 @@ def default_dispositions() -> None:
 
 def unblock_signals() -> None:
     """The empty mask that a program expects; only with default dispositions."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _set_mask(_SET, ())
 
 
 def settle_descriptors(stdio: tuple[int, int, int] | None, keep: Sequence[int]) -> list[int]:

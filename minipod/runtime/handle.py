@@ -60,6 +60,7 @@ class SandboxHandle:
         self._on_change = on_change
         self._on_lost = on_lost
         self._born: asyncio.Future[None] | None = None
+        self._connecting = False
 
     @property
     def uid(self) -> str:
@@ -114,12 +115,15 @@ class SandboxHandle:
     async def reconnect(self) -> None:
         """Connect to the shim's socket and ask for its state. Raises OSError or RuntimeServiceError."""
         link = self.open_link(self._connect())
+        self._connecting = True
         try:
             received = await link.request(Hello(VERSION), bound=HELLO_TIMEOUT)
             self._welcome(received)
         except BaseException:
             self.close()
             raise
+        finally:
+            self._connecting = False
 
     async def shim_ended(self) -> None:
         """Wait for the shim's process to end; at once when it is not known."""
@@ -215,5 +219,5 @@ class SandboxHandle:
             if not self._born.done():
                 died = ShimGoneError(f"the shim of sandbox {self.uid} died while it was made")
                 self._born.set_exception(died)
-        elif not self.ending:
+        elif not (self.ending or self._connecting):  # whoever connects hears of it from the request
             self._on_lost(self)

@@ -1,6 +1,7 @@
-"""The infra process: it holds the pod's namespaces, owns nothing, may nothing, and waits.
+"""The infra process as a clone of the shim, where infra_spawn's quicker way does not go (it does where `pause` runs).
 
-It ends as the tiny `pause` program (rootfs/pause/pause.c) where that runs, else as a loop of the same kind in Python.
+It holds the pod's namespaces, owns nothing, may nothing, and waits: as the tiny `pause` program (rootfs/pause/pause.c),
+else as a loop of the same kind in Python.
 """
 
 from __future__ import annotations
@@ -11,22 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from minipod.linux import capabilities, namespaces, netdevice, prctl
+from minipod.linux import capabilities, prctl
 from minipod.linux.mount import (
     MNT_DETACH,
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
-    mount_setattr,
     move_mount,
     new_mount,
-    open_tree,
     pivot_root,
     umount2,
 )
-from minipod.runtime import credentials, rootfs, sync, sysctl
+from minipod.runtime import credentials, rootfs, sync
 from minipod.runtime.child import Stage, default_dispositions, step
+from minipod.runtime.infra_spawn import open_program, set_up
 from minipod.runtime.types import SandboxConfig
 
 USER = 65535
@@ -42,34 +42,13 @@ def start_infra(
     os.setsid()
     if oom_score_adj is not None:
         credentials.set_oom_score_adj(oom_score_adj, partial(sync.send_warning, sync_fd))
-    if own & namespaces.CLONE_NEWUTS:
-        with step(Stage.HOSTNAME, config.hostname, f"set hostname {config.hostname}"):
-            namespaces.sethostname(config.hostname)
-    if own & namespaces.CLONE_NEWNET:
-        with step(Stage.NAMESPACES, "lo", "bring up the loopback interface"):
-            netdevice.bring_up("lo")
-    for name, value in config.sysctls.items():
-        with step(Stage.SYSCTL, name, f"sysctl {name}"):
-            sysctl.write(name, value, own)
-    program, last_capability = _open_program(pause), capabilities.last()
+    set_up(config, own)
+    program, last_capability = open_program(pause), capabilities.last()
     with step(Stage.ROOTFS, "/", "make an empty root"):
         _enter_empty_root()
     with step(Stage.CAPABILITIES, "all", "give up all rights"):
         _give_up_rights(last_capability)
     _wait(program, sync_fd)
-
-
-def _open_program(pause: Path) -> int:
-    """A descriptor to execute the program by, on a read-only mount of its own, or -1 when it is not there.
-
-    With a shared pid namespace containers see this process: through /proc/1/exe nobody shall write to the file.
-    """
-    try:
-        tree = open_tree(os.fspath(pause))
-    except OSError:
-        return -1
-    mount_setattr(tree, attr_set=MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
-    return tree
 
 
 def _enter_empty_root() -> None:

@@ -29,7 +29,16 @@ from minipod.linux.namespaces import (
     unshare,
 )
 from minipod.linux.process import clone3
-from minipod.runtime import become, child, device_rules, init, mount_options, namespace_plan, sync
+from minipod.runtime import (
+    become,
+    child,
+    device_rules,
+    infra_spawn,
+    init,
+    mount_options,
+    namespace_plan,
+    sync,
+)
 from minipod.runtime.child import LaunchError, Stage, step
 from minipod.runtime.errors import StartError
 from minipod.runtime.exec_init import start_exec
@@ -91,9 +100,9 @@ def launch_infra(
     """Start the infra process, which holds the pod's network, ipc and uts namespaces and the pid one when shared.
 
     `config.network` POD makes new net and uts namespaces (NODE: the host's), `config.ipc` POD a new ipc one,
-    `config.pid` POD a new pid namespace whose init the infra process is. The child sets hostname and sysctls and
-    brings lo up before it gives up all rights. `cgroup_fd` is a directory descriptor of the leaf cgroup it lives in.
-    Raises StartError when clone3 fails.
+    `config.pid` POD a new pid namespace whose init the infra process is. Hostname, sysctls and lo are set up before it
+    gives up all rights. It lives in the caller's cgroup; `cgroup_fd` is a directory descriptor of that. Raises
+    StartError.
     """
     own = 0
     if config.network is NamespaceMode.POD:
@@ -103,10 +112,25 @@ def launch_infra(
     if config.pid is NamespaceMode.POD:
         own |= CLONE_NEWPID
 
+    if oom_score_adj is None and (spawned := _spawn_infra(config, own, pause)):
+        return spawned
+
     def body(sync_fd: int, _keep: list[int]) -> None:
         start_infra(config, own, oom_score_adj, pause, sync_fd)
 
     return clone_child(body, flags=own | CLONE_NEWNS, cgroup_fd=cgroup_fd, stdio=None)
+
+
+def _spawn_infra(config: SandboxConfig, own: int, pause: Path) -> Launched | None:
+    """The quick way, where there is a pause program for this machine."""
+    try:
+        started = infra_spawn.spawn(config, own, pause)
+    except LaunchError as error:
+        raise StartError(error.failure) from error
+    if started is None:
+        return None
+    pid, sync_fd = started
+    return Launched(pid, os.pidfd_open(pid), sync_fd)
 
 
 def launch_container(

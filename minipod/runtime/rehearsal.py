@@ -35,6 +35,7 @@ from minipod.runtime.channel import (
 )
 from minipod.runtime.launch import Launched
 from minipod.runtime.shim import Shim
+from minipod.runtime.state import SHIM_LEAF
 from minipod.runtime.types import (
     ContainerConfig,
     ExecConfig,
@@ -78,7 +79,9 @@ def rehearse(scratch: Path) -> None:
 
 
 class Understudy:
-    """Stands in for minipod.runtime.launch: children that print a little and wait to be killed."""
+    """Stands in for minipod.runtime.launch: a real infra process where that may be made, and for containers children
+    that print a little and wait to be killed.
+    """
 
     def __init__(self) -> None:
         self.pids: list[int] = []
@@ -86,8 +89,12 @@ class Understudy:
     def mount_tmpfs(self, mount: TmpfsMount) -> None:
         pass
 
-    def launch_infra(self, config: SandboxConfig, *, cgroup_fd: int) -> Launched:  # noqa: ARG002
-        return self._child(None)
+    def launch_infra(self, config: SandboxConfig, *, cgroup_fd: int) -> Launched:
+        if os.geteuid() != 0:
+            return self._child(None)
+        launched = launch.launch_infra(config, cgroup_fd=cgroup_fd)
+        self.pids.append(launched.pid)
+        return launched
 
     def launch_container(
         self,
@@ -140,8 +147,8 @@ class _Play:
         self._scratch = scratch
         self._understudy = Understudy()
         near, far = socket.socketpair()
-        config = SandboxConfig(uid="rehearsal", name="", namespace="", hostname="", cgroup="cgroup")
-        (scratch / "cgroup").mkdir(parents=True)
+        config = SandboxConfig(uid="rehearsal", name="", namespace="", hostname="rehearsal", cgroup="cgroup")
+        (scratch / "cgroup" / SHIM_LEAF).mkdir(parents=True)
         self._message = MakeShim(config, scratch, scratch, 1, 1024 * 1024, 2)
         self._shim = Shim(self._message, far, self._understudy)
         self._channel = Channel(near, TO_DAEMON)

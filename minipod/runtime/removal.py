@@ -10,7 +10,7 @@ from pathlib import Path
 
 from minipod.linux import tree
 from minipod.linux.cgroup2 import cgroup
-from minipod.runtime.state import ContainerRecord, SandboxRecord, StateDirectory
+from minipod.runtime.state import SHIM_LEAF, ContainerRecord, SandboxRecord, StateDirectory
 from minipod.runtime.types import ContainerState, ExitRecord, OverlayRootfs, SandboxState
 
 UNKNOWN_CODE = 137
@@ -31,7 +31,7 @@ def kill_cgroup(group: Path) -> None:
 def remove_cgroup_now(group: Path) -> bool:
     """Remove a pod's cgroup whose shim has just taken all leaves but its own away; False when something is left."""
     try:
-        os.rmdir(group / "shim")
+        os.rmdir(group / SHIM_LEAF)
         os.rmdir(group)
     except FileNotFoundError:
         return not group.exists()

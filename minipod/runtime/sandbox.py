@@ -6,6 +6,7 @@ The sandbox is READY exactly as long as its infra process lives. When that dies,
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from minipod.linux.cgroup2 import cgroup
 from minipod.runtime.channel import ContainerChanged, ContainerRemoved, MakeShim, Message, SandboxChanged
 from minipod.runtime.children import Child, Children, failure_of
-from minipod.runtime.container import Container, kill_leaf
+from minipod.runtime.container import Container
 from minipod.runtime.errors import (
     NotFoundError,
     RuntimeServiceError,
@@ -25,7 +26,7 @@ from minipod.runtime.launch import Launched
 from minipod.runtime.launcher import Launcher
 from minipod.runtime.poller import Poller
 from minipod.runtime.state import (
-    RESERVED_CONTAINER_IDS,
+    SHIM_LEAF,
     ProcessIdentity,
     SandboxRecord,
     StateDirectory,
@@ -118,7 +119,7 @@ class Sandbox:
         if self._record.state is not SandboxState.READY:
             raise WrongStateError(f"sandbox {self._record.config.uid} is not ready")
         check_name("container id", config.id)
-        if config.id in self.containers or config.id in RESERVED_CONTAINER_IDS:
+        if config.id in self.containers or config.id == SHIM_LEAF:
             raise RuntimeServiceError(f"container id {config.id} is taken")
         container = self.containers[config.id] = Container(config, self)
         self.container_changed(container)
@@ -159,7 +160,7 @@ class Sandbox:
 
         self._kill_containers()
         if self._infra is not None:
-            kill_leaf(self.cgroup / "infra")
+            signal.pidfd_send_signal(self._infra.pidfd, signal.SIGKILL)
         self.children.when_none(all_gone)
 
     def release(self) -> None:
@@ -168,7 +169,6 @@ class Sandbox:
             container.close()
             if container.leaf.exists():
                 cgroup.remove(container.leaf, CGROUP_TIMEOUT)
-        cgroup.remove(self.cgroup / "infra", CGROUP_TIMEOUT)
 
     def container_changed(self, container: Container) -> None:
         """Put a container's status on record and tell everybody."""
@@ -204,9 +204,7 @@ class Sandbox:
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def _launch_infra(self) -> Launched:
-        leaf = self.cgroup / "infra"
-        leaf.mkdir()
-        leaf_fd = cgroup.directory_fd(leaf)
+        leaf_fd = cgroup.directory_fd(self.cgroup / SHIM_LEAF)
         try:
             return self.launcher.launch_infra(self._record.config, cgroup_fd=leaf_fd)
         finally:

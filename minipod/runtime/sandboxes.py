@@ -123,16 +123,17 @@ class Sandboxes:
             removal.remove_directory(path)  # nothing is made before its record is written
             return
         handle = self._new_handle(record, directory)
-        try:
-            if await adoption.adopt(handle):
-                self._changed(handle)
-                return
-            log.info("removing a sandbox whose making was interrupted", extra={"uid": handle.uid})
-            await self._remove(handle.uid)
-        except (OSError, RuntimeServiceError) as error:
-            # It stays known, as not ready: whoever it belongs to will have it removed, and may succeed then.
-            log.error("cannot adopt a sandbox: %s", error, extra={"uid": handle.uid})
-            handle.bury(replace(record, state=SandboxState.NOT_READY), directory.read_containers())
+        async with self._lock(handle.uid):
+            try:
+                if await adoption.adopt(handle):
+                    self._changed(handle)
+                    return
+                log.info("removing a sandbox whose making was interrupted", extra={"uid": handle.uid})
+                await self._remove(handle.uid)
+            except (OSError, RuntimeServiceError) as error:
+                # It stays known, as not ready: whoever it belongs to will have it removed, and may succeed then.
+                log.error("cannot adopt a sandbox: %s", error, extra={"uid": handle.uid})
+                handle.bury(replace(record, state=SandboxState.NOT_READY), directory.read_containers())
 
     def _new_handle(self, record: SandboxRecord, directory: StateDirectory) -> SandboxHandle:
         handle = SandboxHandle(record, directory, on_change=self._changed, on_lost=self._lost)

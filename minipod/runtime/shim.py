@@ -216,11 +216,11 @@ def write_log(directory: os.PathLike[str], message: str) -> None:
         pass
 
 
-def main(message: MakeShim, connection_fd: int, kept_fd: int = -1) -> NoReturn:
-    """The whole life of a process just cloned from the spawner, of whose descriptors it keeps one. Never returns."""
+def main(message: MakeShim, connection_fd: int, kept: tuple[int, ...] = ()) -> NoReturn:
+    """The whole life of a process just cloned from the spawner, of whose descriptors it keeps some. Never returns."""
     code = 1
     try:
-        sock = _detach(connection_fd, kept_fd)
+        sock = _detach(connection_fd, kept)
         process.set_title(
             f"minipod shim {message.config.namespace}/{message.config.name} {message.config.uid}"
         )
@@ -240,13 +240,13 @@ def main(message: MakeShim, connection_fd: int, kept_fd: int = -1) -> NoReturn:
         os._exit(code)
 
 
-def _detach(connection_fd: int, kept_fd: int) -> socket.socket:
+def _detach(connection_fd: int, kept: tuple[int, ...]) -> socket.socket:
     """Nothing of the spawner and the daemon stays: descriptors, session, working directory.
 
     Signals are ignored as the spawner ignores them; a shim ends when it is told to, or by SIGKILL.
     """
     first = 3
-    for fd in sorted({connection_fd, max(kept_fd, 3)}):
+    for fd in sorted((connection_fd, *kept)):
         os.closerange(first, fd)
         first = fd + 1
     os.closerange(first, 1 << 30)

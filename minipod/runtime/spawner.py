@@ -19,12 +19,13 @@ from typing import NoReturn
 from minipod.linux import capabilities, prctl
 from minipod.linux.cgroup2 import cgroup
 from minipod.linux.process import clone3, set_title
-from minipod.runtime import device_rules, dry_start, launch, readonly_exe, removal, shim
+from minipod.runtime import device_rules, dry_start, infra_spawn, launch, readonly_exe, removal, shim
 from minipod.runtime.channel import TO_SPAWNER, Channel, MakeShim, Received, Refused
 from minipod.runtime.children import failure_of
 from minipod.runtime.errors import ProtocolError, SandboxError
 from minipod.runtime.poller import Poller
 from minipod.runtime.rehearsal import ROUNDS, rehearse
+from minipod.runtime.state import SHIM_LEAF
 
 CONTROLLERS = frozenset({"cpu", "cpuset", "io", "memory", "pids", "hugetlb"})
 """Controllers that pods get where the host has them."""
@@ -35,7 +36,7 @@ OOM_SCORE = -998
 
 class Spawner:
     def __init__(self, control: socket.socket) -> None:
-        self._device_program = _load_device_program()
+        self._kept = _prepare_descriptors()
         self._hierarchy = _Hierarchy()
         self._channel = Channel(control, TO_SPAWNER)
         self._poller = Poller(_log_error)
@@ -76,7 +77,7 @@ class Spawner:
         try:
             pid, pidfd = clone3(0, cgroup_fd=leaf_fd)
             if pid == 0:
-                shim.main(message, fd, self._device_program)
+                shim.main(message, fd, self._kept)
             os.close(pidfd)
         finally:
             os.close(leaf_fd)
@@ -90,7 +91,7 @@ class _Hierarchy:
         """Groups above pods that hand down everything, by path; the inode tells one made anew."""
 
     def make_pod(self, root: str, name: str) -> str:
-        """The pod's cgroup, fresh, with its leaf "shim"; returns the leaf. Raises OSError."""
+        """The pod's cgroup, fresh, with the shim's leaf, which it returns. Raises OSError."""
         *above, pod = name.split("/")
         group = root
         for part in above:
@@ -104,8 +105,9 @@ class _Hierarchy:
             removal.remove_cgroup(Path(group))
             _make(group)
         _enable_controllers(group)
-        _make(f"{group}/shim")
-        return f"{group}/shim"
+        leaf = f"{group}/{SHIM_LEAF}"
+        _make(leaf)
+        return leaf
 
     def _hand_down(self, group: str) -> None:
         inode = os.stat(group).st_ino
@@ -153,12 +155,18 @@ def _log_error(error: Exception) -> None:
     sys.stderr.flush()
 
 
-def _load_device_program() -> int:
-    """The device rules of nearly every container, loaded once for all shims, which inherit the cache; -1 without."""
+def _prepare_descriptors() -> tuple[int, ...]:
+    """What nearly every pod needs, opened once and kept by the shims, whose caches know it; empty where that fails.
+
+    The device rules of containers as a loaded program; the infra process's program and its /dev/null.
+    """
+    kept: list[int] = []
     try:
-        return device_rules.program(device_rules.STANDARD)
-    except OSError:  # a container that needs rules fails by name
-        return -1
+        kept += infra_spawn.prepare(launch.PAUSE)
+        kept.append(device_rules.program(device_rules.STANDARD))
+    except OSError as error:  # each shim then opens its own, and says what is wrong
+        _log_error(error)
+    return tuple(kept)
 
 
 def _prepare() -> None:

@@ -22,8 +22,8 @@ SOCKET = "shim.sock"
 SHIM_LOG = "shim.log"
 _CONTAINER_FILE = re.compile(r"container-(.+)\.json")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-RESERVED_CONTAINER_IDS = ("shim", "infra")
-"""Names of the pod's other leaf cgroups."""
+SHIM_LEAF = "shim"
+"""The leaf of a pod's cgroup that shim and infra process live in; the others are named after their container's id."""
 
 
 @dataclass(frozen=True, slots=True)

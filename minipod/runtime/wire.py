@@ -56,10 +56,10 @@ def decode(cls: type[T], data: object) -> T:
     return cls(**values)
 
 
-def parse(data: bytes) -> object:
+def parse(data: bytes) -> Any:
     """JSON text as builtins. Raises ProtocolError."""
     try:
-        return json.loads(data)
+        return _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not JSON: {error}") from error
 
@@ -84,6 +84,7 @@ def _plain(value: object) -> object:
 
 
 _ENCODER = json.JSONEncoder(default=_plain, separators=(",", ":"), check_circular=False)
+_DECODER = json.JSONDecoder()
 _PLANS: dict[type, dict[str, tuple[Converter, bool]]] = {}
 
 

@@ -165,6 +165,8 @@ class Server:
 
     def end(self) -> None:
         cgroup.kill(self.group)
+        for child in self.children.values():  # an infra process lives in this process's own cgroup
+            signal.pidfd_send_signal(child.launched.pidfd, signal.SIGKILL)
         # Newest first: the init of a pid namespace is not gone before all others in it have been reaped.
         for child in reversed(self.children.values()):
             os.waitid(os.P_PIDFD, child.launched.pidfd, os.WEXITED)

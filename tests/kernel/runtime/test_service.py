@@ -52,8 +52,7 @@ async def test_each_process_of_a_pod_is_in_its_own_leaf_of_the_pods_cgroup(world
     group = world.cgroup_root / world.word / "pod-1"
     leaves = {leaf.name: cgroup.processes(leaf) for leaf in group.iterdir() if leaf.is_dir()}
     assert leaves == {
-        "shim": [status.shim_pid],
-        "infra": [status.infra_pid],
+        "shim": [status.shim_pid, status.infra_pid],
         container.id: [container.pid],
     }
     assert cgroup.processes(group) == []
