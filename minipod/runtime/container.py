@@ -115,8 +115,8 @@ class Container:
             now_us(), finished, self._sandbox.poller.call_later(START_TIMEOUT, self._time_out)
         )
         if self.child is None:
-            self.failed(self._failure or _called_off(self.leaf), now_us())
-        else:
+            self.failed(_called_off(self.leaf), now_us())
+        elif self._failure is None:
             self.child.proceed()
 
     def signal(self, signum: int) -> None:
@@ -171,7 +171,7 @@ class Container:
 
     def started(self, at: int) -> None:
         assert self.child is not None
-        if self._start is None or self._start.timed_out:
+        if self._start is None or self._start.timed_out or self._failure is not None:
             return  # killed before its execve
         if self.child.console >= 0:
             self._take_console(self.child)
@@ -201,10 +201,10 @@ class Container:
         self._gone(state=ContainerState.EXITED, exit=exit_)
 
     def failed(self, failure: StartFailure, at: int) -> None:
+        failure = self._failure = self._failure or failure
         if self.output is not None:
             self.output.close()
         if self._start is None:
-            self._failure = failure
             self._gone()
             return
         warnings = tuple(self.child.warnings) if self.child else ()
@@ -219,28 +219,40 @@ class Container:
         if infra is None:
             raise OSError(errno.ESRCH, "the pod's infra process is gone")
         self._make_leaf(config)
-        log = LogFile(
-            config.log_path,
-            max_bytes=self._sandbox.log_max_bytes,
-            max_files=self._sandbox.log_max_files,
-        )
-        self.output = Output(log, self._sandbox.poller, self._log_trouble)
-        stdio = None if config.tty else self._pipes(config.stdin)
+        near: dict[str, int] = {}
+        far = None if config.tty else self._pipes(config.stdin, near)
         leaf_fd = cgroup.directory_fd(self.leaf)
         try:
             launched = self._sandbox.launcher.launch_container(
                 config.oci,
                 config.rootfs,
                 cgroup_fd=leaf_fd,
-                stdio=stdio,
+                stdio=far,
                 subpaths=config.subpaths,
                 infra_pid=infra.pid,
                 infra_pidfd=infra.pidfd,
                 hold=True,
             )
+        except BaseException:
+            close_all(near.values())
+            raise
         finally:
-            close_all((leaf_fd, *(stdio or ())))
+            close_all((leaf_fd, *(far or ())))
         self.child = self._sandbox.children.add(launched, self)
+        self._open_log(config.log_path, near)
+
+    def _open_log(self, path: Path, streams: dict[str, int]) -> None:
+        """Directories and a file on a disk: time in which the child gets on with its mounts."""
+        try:
+            log = LogFile(path, max_bytes=self._sandbox.log_max_bytes, max_files=self._sandbox.log_max_files)
+        except OSError as error:
+            close_all(streams.values())
+            self._failure = failure_of("create container", error)
+            self.kill()
+            return
+        self.output = Output(log, self._sandbox.poller, self._log_trouble)
+        for name, fd in streams.items():
+            self.output.add_stream(name, fd)
 
     def _make_leaf(self, config: ContainerConfig) -> None:
         files = resources.cgroup_files(config.oci.get("linux", {}).get("resources") or {})
@@ -250,24 +262,22 @@ class Container:
             pass
         cgroup.apply(self.leaf, files)
 
-    def _pipes(self, stdin: bool) -> tuple[int, int, int]:
-        """The container's ends of its streams; ours go to `stdin` and `output`."""
-        assert self.output is not None
-        ends: list[int] = []
+    def _pipes(self, stdin: bool, near: dict[str, int]) -> tuple[int, int, int]:
+        """The container's ends of its streams; ours go to `stdin` and `near`."""
+        far: list[int] = []
         try:
             if stdin:
-                near_in, self.stdin = os.pipe2(os.O_CLOEXEC)
-                ends.append(near_in)
+                read, self.stdin = os.pipe2(os.O_CLOEXEC)
+                far.append(read)
             else:
-                ends.append(open_null(os.O_RDONLY))
+                far.append(open_null(os.O_RDONLY))
             for name in ("stdout", "stderr"):
-                read, write = os.pipe2(os.O_CLOEXEC)
-                ends.append(write)
-                self.output.add_stream(name, read)
+                near[name], write = os.pipe2(os.O_CLOEXEC)
+                far.append(write)
         except OSError:
-            close_all(ends)
+            close_all((*far, *near.values()))
             raise
-        return ends[0], ends[1], ends[2]
+        return far[0], far[1], far[2]
 
     def _take_console(self, child: Child) -> None:
         assert self.output is not None
