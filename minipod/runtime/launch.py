@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -242,38 +242,25 @@ def clone_child(
     prctl.set_dumpable(dumpable=False)
     parent_end, child_end = sync.channel()
     mask = child.block_signals()
+    home = -1
     try:
-        with _children_in(join_pid):
-            pid, pidfd = clone3(flags, cgroup_fd=cgroup_fd)
-            if pid == 0:
-                child.run(body, sync_fd=child_end, stdio=stdio, keep=keep)
+        if join_pid >= 0:
+            # Its children are born there; the caller itself stays where it is, and so can wait for them.
+            home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+            setns(join_pid, CLONE_NEWPID)
+        pid, pidfd = clone3(flags, cgroup_fd=cgroup_fd)
+        if pid == 0:
+            child.run(body, sync_fd=child_end, stdio=stdio, keep=keep)
         return Launched(pid, pidfd, parent_end)
     except OSError as error:
         os.close(parent_end)
         raise _start_error(Stage.CLONE, error, "clone3", "clone3") from error
     finally:
+        if home >= 0:
+            setns(home, CLONE_NEWPID)
+            os.close(home)
         child.restore_signals(mask)
         os.close(child_end)
-
-
-@contextmanager
-def _children_in(pid_namespace: int) -> Iterator[None]:
-    """Let children be born in another pid namespace (a descriptor of it or of a process in it; -1 for the own one).
-
-    The caller itself stays where it is, and so it is their parent and can wait for them.
-    """
-    if pid_namespace < 0:
-        yield
-        return
-    home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        setns(pid_namespace, CLONE_NEWPID)
-        try:
-            yield
-        finally:
-            setns(home, CLONE_NEWPID)
-    finally:
-        os.close(home)
 
 
 _HINTS = {

@@ -7,6 +7,7 @@ way there is one word, for a child that was told to wait.
 
 from __future__ import annotations
 
+import _socket  # the class below socket.socket, whose wrapping every shim would pay for in pages of its own
 import errno
 import json
 import os
@@ -46,7 +47,7 @@ Event = ConsoleReady | StartWarning | StartFailure
 
 def channel() -> tuple[int, int]:
     """A new (parent end, child end), both close-on-exec. The parent's end is non-blocking."""
-    parent, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent, child = _socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent.setblocking(False)
     return parent.detach(), child.detach()
 
@@ -56,7 +57,7 @@ def receive(sync_fd: int) -> Event | None:
 
     A torn packet cannot happen on a seqpacket socket of one writer; an unknown kind is a failure.
     """
-    sock = socket.socket(fileno=sync_fd)
+    sock = _socket.socket(fileno=sync_fd)
     try:
         try:
             data, fds = _read(sock)
@@ -68,7 +69,7 @@ def receive(sync_fd: int) -> Event | None:
     return _decode(data, fds) if data else None
 
 
-def _read(sock: socket.socket) -> tuple[bytes, list[int]]:
+def _read(sock: _socket.socket) -> tuple[bytes, list[int]]:
     # Not recv_fds: in Python 3.11 it drops its flags, and the descriptor would reach every later child.
     room = socket.CMSG_LEN(_FD.size)
     data, ancillary, _flags, _address = sock.recvmsg(MAX_PACKET, room, socket.MSG_CMSG_CLOEXEC)
@@ -124,7 +125,7 @@ def _send(sync_fd: int, message: dict[str, str | int], fds: Sequence[int] = ()) 
 
 def proceed(sync_fd: int) -> None:
     """Parent: let a child that was launched with `hold` become its command. One that has failed is past caring."""
-    sock = socket.socket(fileno=sync_fd)
+    sock = _socket.socket(fileno=sync_fd)
     try:
         sock.send(_GO, socket.MSG_NOSIGNAL)
     except (BrokenPipeError, ConnectionResetError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -122,6 +123,17 @@ _dict = _exactly(dict)
 _list = _exactly(list)
 
 
+def _member(kind: type[Enum]) -> Converter:
+    members = {member.value: member for member in kind}
+
+    def convert(value: object) -> Enum:
+        if not isinstance(value, str) or value not in members:
+            raise ValueError(f"{value!r} is not a valid {kind.__name__}")
+        return members[value]
+
+    return convert
+
+
 def _path(value: object) -> Path:
     return Path(_str(value))
 
@@ -139,9 +151,9 @@ _CONVERTERS: dict[Any, Converter] = {
     "Mapping[str, Any]": _dict,
     "tuple[str, ...]": lambda value: tuple(_str(item) for item in _list(value)),
     "tuple[Path, ...]": lambda value: tuple(_path(item) for item in _list(value)),
-    "NamespaceMode": NamespaceMode,
-    "SandboxState": SandboxState,
-    "ContainerState": ContainerState,
+    "NamespaceMode": _member(NamespaceMode),
+    "SandboxState": _member(SandboxState),
+    "ContainerState": _member(ContainerState),
 }
 
 for _cls in (
