@@ -7,24 +7,14 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from minipod.runtime import removal
-from minipod.runtime.channel import (
-    Attach,
-    CreateContainer,
-    Exec,
-    KillContainer,
-    Message,
-    RemoveContainer,
-    SignalContainer,
-    StartContainer,
-    StreamsOpened,
-)
-from minipod.runtime.errors import ProtocolError, RuntimeServiceError, WrongStateError
+from minipod.runtime.containers import Containers
+from minipod.runtime.errors import RuntimeServiceError, WrongStateError
 from minipod.runtime.logs import MAX_FILE_BYTES, MAX_FILES
 from minipod.runtime.removal_threads import RemovalThreads
 from minipod.runtime.sandboxes import Sandboxes
 from minipod.runtime.spawner_process import SpawnerProcess
 from minipod.runtime.state import check_cgroup, check_name
-from minipod.runtime.streams import ProcessStreams, ShimStreams
+from minipod.runtime.streams import ProcessStreams
 from minipod.runtime.types import (
     ContainerConfig,
     ContainerStatus,
@@ -67,6 +57,7 @@ class RuntimeService:
             removals=self.removals,
             on_change=self._changed,
         )
+        self._containers = Containers(self._sandboxes, self._changed)
 
     async def start(self) -> None:
         """Start the spawner and adopt every sandbox found in the run directory, with what happened meanwhile."""
@@ -138,79 +129,34 @@ class RuntimeService:
 
         What goes wrong with getting it ready is told by start_container.
         """
-        handle = self._sandboxes.get(uid)
-        link = handle.living()
-        if any(config.rootfs.upper == layers.upper for layers in handle.rootfs.values()):
-            raise RuntimeServiceError(f"container {config.name}: its id or writable layer is taken")
-        if config.rootfs.upper.exists():
-            # A writable layer starts empty; one of this name can only be left from before a crash or a reboot.
-            await self._sandboxes.remove_layers([config.rootfs])
-        handle.rootfs[config.id] = config.rootfs
-        try:
-            await link.request(CreateContainer(config))
-        except RuntimeServiceError:
-            if handle.status.container(config.id) is None:
-                del handle.rootfs[config.id]
-            raise
-        return handle.container(config.id)
+        return await self._containers.create(uid, config)
 
     async def start_container(self, uid: str, container_id: str) -> ContainerStatus:
         """Returns once the container's own code runs. Raises StartError; the failure is then on record as an exit."""
-        handle = self._sandboxes.get(uid)
-        handle.container(container_id)
-        await handle.living().request(StartContainer(container_id))
-        return handle.container(container_id)
+        return await self._containers.start(uid, container_id)
 
     async def signal_container(self, uid: str, container_id: str, signum: int) -> None:
         """Send a signal to the container's first process; one that has ended is left alone."""
-        await self._ask(uid, container_id, SignalContainer(container_id, int(signum)))
+        await self._containers.signal(uid, container_id, signum)
 
     async def kill_container(self, uid: str, container_id: str) -> None:
         """Kill every process of the container (cgroup.kill); its exit arrives as an event."""
-        await self._ask(uid, container_id, KillContainer(container_id))
+        await self._containers.kill(uid, container_id)
 
     async def remove_container(self, uid: str, container_id: str) -> None:
         """Forget a container and delete its writable layer; one that still runs is killed. Idempotent."""
-        handle = self._sandboxes.handles.get(uid)
-        if handle is None or handle.status.container(container_id) is None:
-            return
-        if handle.link is not None:
-            await handle.link.request(RemoveContainer(container_id))
-        else:
-            handle.forget_container(container_id)
-            handle.directory.remove_container(container_id)
-            self._changed(uid)
-        layers = handle.rootfs.pop(container_id, None)
-        if layers is not None:
-            await self._sandboxes.remove_layers([layers])
+        await self._containers.remove(uid, container_id)
 
     async def exec(self, uid: str, container_id: str, config: ExecConfig) -> ProcessStreams:
         """Raises StartError when the command cannot be started, WrongStateError unless the container runs."""
-        return await self._open_streams(uid, container_id, Exec(container_id, config))
+        return await self._containers.exec(uid, container_id, config)
 
     async def attach(self, uid: str, container_id: str, stdin: bool) -> ProcessStreams:
         """Copies of the container's output from now on, and its stdin if it has one and `stdin` asks for it."""
-        return await self._open_streams(uid, container_id, Attach(container_id, stdin))
+        return await self._containers.attach(uid, container_id, stdin)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def _changed(self, uid: str) -> None:
         for callback in list(self._callbacks):
             callback(uid)
-
-    async def _ask(self, uid: str, container_id: str, message: Message) -> None:
-        """Something that is already so when the container has ended."""
-        handle = self._sandboxes.get(uid)
-        handle.container(container_id)
-        if handle.link is not None:
-            await handle.link.request(message)
-
-    async def _open_streams(self, uid: str, container_id: str, message: Message) -> ProcessStreams:
-        handle = self._sandboxes.get(uid)
-        handle.container(container_id)
-        link = handle.living()
-        received = await link.request(message)
-        if not isinstance(received.message, StreamsOpened):
-            raise ProtocolError(f"expected StreamsOpened, got {type(received.message).__name__}")
-        fds = dict(zip(received.message.roles, received.fds, strict=True))
-        return ShimStreams(link, received.message.streams_id, fds)
