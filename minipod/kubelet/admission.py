@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from minipod.api import core_v1
 from minipod.kubelet import events
-from minipod.kubelet.cgroups import Missing, missing_controllers
-from minipod.kubelet.security import forbidden_sysctl
+from minipod.kubelet.containers.cgroups import Missing, missing_controllers
+from minipod.kubelet.containers.security import forbidden_sysctl
 from minipod.kubelet.settings import CgroupEnforcement, NodeSettings
 from minipod.kubelet.status.generate import Failed
 

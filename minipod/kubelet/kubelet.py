@@ -22,14 +22,14 @@ from minipod.client.node import NodeConnection
 from minipod.images.errors import ImageError
 from minipod.images.store import ImageStore
 from minipod.kubelet import events
-from minipod.kubelet.cgroups import qos_weights
+from minipod.kubelet.containers.cgroups import qos_weights
 from minipod.kubelet.node_status import build_node, register_node, write_status
-from minipod.kubelet.pod_worker import PodWorker
-from minipod.kubelet.records import LABEL_IMAGE_ID
-from minipod.kubelet.server import NodeServer
+from minipod.kubelet.pods.pod_worker import PodWorker
+from minipod.kubelet.server.server import NodeServer
 from minipod.kubelet.services import Services, wall_clock_us
 from minipod.kubelet.settings import NodeSettings
 from minipod.kubelet.status.manager import StatusManager
+from minipod.kubelet.status.records import LABEL_IMAGE_ID
 from minipod.linux.cgroup2 import cgroup
 from minipod.linux.tree import remove_tree
 from minipod.network.pod_network import PodNetwork

@@ -1,1 +1,1 @@
-"""What the API shows of a pod: computed by generate.py (pure), written by manager.py."""
+"""What is known of a pod's containers (records.py), and what the API shows of it (generate.py, pure; manager.py)."""

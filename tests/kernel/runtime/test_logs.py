@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from minipod.kubelet.logs import LogOptions, read_logs
+from minipod.kubelet.server.logs import LogOptions, read_logs
 from minipod.runtime import logs
 from minipod.runtime.logs import MAX_LINE
 from minipod.runtime.types import ContainerState, ContainerStatus, NamespaceMode, TmpfsMount

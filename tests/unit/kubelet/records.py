@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from minipod.api import core_v1
-from minipod.kubelet.records import (
+from minipod.kubelet.status.records import (
     LABEL_HASH,
     LABEL_IMAGE,
     LABEL_IMAGE_ID,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from minipod.api import core_v1
-from minipod.kubelet.actions import Held, PodActions, Start, compute_pod_actions
 from minipod.kubelet.backoff import BackOffPolicy
-from minipod.kubelet.records import ContainerRecord, histories, latest
+from minipod.kubelet.pods.actions import Held, PodActions, Start, compute_pod_actions
+from minipod.kubelet.status.records import ContainerRecord, histories, latest
 from minipod.runtime.types import ContainerStatus, SandboxStatus
 from tests.unit.kubelet.pods import container, pod
 from tests.unit.kubelet.records import NOW, SECOND, created, ended, running, sandbox

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minipod.kubelet.cgroups import (
+from minipod.kubelet.containers.cgroups import (
     container_files,
     cpu_max,
     cpu_weight,

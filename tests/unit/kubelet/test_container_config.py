@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from minipod.api import core_v1
-from minipod.kubelet.container_config import (
+from minipod.kubelet.containers.container_config import (
     ContainerRequest,
     container_config,
     exec_process,
@@ -17,8 +17,8 @@ from minipod.kubelet.container_config import (
     sandbox_config,
     stop_signal_name,
 )
-from minipod.kubelet.process import CreateContainerConfigError, ProcessUser
-from minipod.kubelet.records import LABEL_IMAGE_ID, LABEL_RESTART_DELAY
+from minipod.kubelet.containers.process import CreateContainerConfigError, ProcessUser
+from minipod.kubelet.status.records import LABEL_IMAGE_ID, LABEL_RESTART_DELAY
 from minipod.kubelet.volumes.manager import plan_volumes
 from minipod.kubelet.volumes.types import PodVolumes
 from minipod.runtime.types import ContainerConfig, NamespaceMode, SandboxConfig, SubPathMount

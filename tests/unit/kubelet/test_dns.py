@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from minipod.kubelet.dns import PodDns, ResolvConf, parse_resolv_conf, pod_dns
+from minipod.kubelet.containers.dns import PodDns, ResolvConf, parse_resolv_conf, pod_dns
 from tests.unit.kubelet.pods import pod
 
 HOST = ResolvConf(("192.0.2.53",), ("corp.test",), ("edns0",))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minipod.kubelet.environment import DEFAULT_PATH, expand, pod_environment, process_environment
-from minipod.kubelet.field_ref import FieldPathError
+from minipod.kubelet.containers.environment import DEFAULT_PATH, expand, pod_environment, process_environment
+from minipod.kubelet.containers.field_ref import FieldPathError
 from tests.unit.kubelet.pods import container, pod
 
 KNOWN = {"A": "a", "B": "$(A)", "EMPTY": "", "a.b-c": "dotted"}

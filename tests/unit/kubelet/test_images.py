@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minipod.kubelet.images import ImageUnavailableError, choose_image, pulled_message
+from minipod.kubelet.containers.images import ImageUnavailableError, choose_image, pulled_message
 from tests.unit.kubelet.pods import image, one
 
 

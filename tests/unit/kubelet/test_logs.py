@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minipod.kubelet.logs import LogLine, LogOptions, LogReader, log_files, parse_line, read_logs
+from minipod.kubelet.server.logs import LogLine, LogOptions, LogReader, log_files, parse_line, read_logs
 
 T = "2026-01-01T00:00:{:02d}.000000000Z"
 

@@ -8,9 +8,9 @@ import pytest
 
 from minipod.api import core_v1
 from minipod.api.errors import StatusError
-from minipod.kubelet.container_lookup import choose_container, logged_attempt
-from minipod.kubelet.records import histories
+from minipod.kubelet.server.container_lookup import choose_container, logged_attempt
 from minipod.kubelet.status.generate import PodView, Waiting, generate_status
+from minipod.kubelet.status.records import histories
 from minipod.runtime.types import SandboxStatus
 from tests.unit.kubelet.pods import container, pod
 from tests.unit.kubelet.records import ended, running, sandbox

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from minipod.kubelet.pod_files import (
+from minipod.kubelet.containers.pod_files import (
     HostnameError,
     PodHostname,
     hosts_file,

@@ -13,7 +13,7 @@ import pytest
 from minipod.api import codec, core_v1
 from minipod.api.errors import StatusError
 from minipod.kubelet.backoff import BackOffPolicy
-from minipod.kubelet.pod_worker import PodWorker
+from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.manager import StatusManager
 from minipod.network.errors import NetworkError
@@ -161,7 +161,7 @@ async def test_a_sandbox_that_cannot_be_made_is_tried_again(stage: Stage) -> Non
 async def test_tries_at_a_sandbox_come_slower_and_slower(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minipod.kubelet.pod_worker.SYNC_RETRY_INITIAL", 0.05)
+    monkeypatch.setattr("minipod.kubelet.pods.pod_worker.SYNC_RETRY_INITIAL", 0.05)
     stage.runtime.broken["run_sandbox"] = sandbox_trouble()
     stage.begin(pod())
     await stage.until(lambda: stage.runtime.calls.count("run_sandbox") >= 4)
@@ -358,7 +358,7 @@ async def test_a_status_write_that_fails_does_not_end_the_worker(stage: Stage) -
 async def test_a_deletion_does_not_wait_for_a_status_that_cannot_be_written(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minipod.kubelet.pod_worker.LAST_WORD_PATIENCE", 0.05)
+    monkeypatch.setattr("minipod.kubelet.pods.pod_worker.LAST_WORD_PATIENCE", 0.05)
     stage.begin(pod())
     await stage.until(lambda: stage.phase == "Running")
     stage.client.broken = True

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from minipod.kubelet.process import (
+from minipod.kubelet.containers.process import (
     CreateContainerConfigError,
     process_args,
     process_user,

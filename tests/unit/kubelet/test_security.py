@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from minipod.kubelet.process import CreateContainerConfigError
-from minipod.kubelet.security import forbidden_sysctl, normalize
-from minipod.kubelet.security_context import (
+from minipod.kubelet.containers.process import CreateContainerConfigError
+from minipod.kubelet.containers.security import forbidden_sysctl, normalize
+from minipod.kubelet.containers.security_context import (
     DEFAULT_CAPABILITIES,
     capabilities,
     device_rules,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minipod.api import codec, core_v1
-from minipod.kubelet.records import histories
 from minipod.kubelet.status.generate import Failed, PodView, Waiting, generate_status
+from minipod.kubelet.status.records import histories
 from minipod.runtime.types import ContainerStatus, SandboxStatus, StartFailure
 from tests.unit.kubelet.pods import container, pod
 from tests.unit.kubelet.records import created, ended, running, sandbox

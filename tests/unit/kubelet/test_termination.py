@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from minipod.api.timestamps import from_epoch_us
-from minipod.kubelet.termination import grace_seconds, kill_at, stop_signal
+from minipod.kubelet.pods.termination import grace_seconds, kill_at, stop_signal
 from tests.unit.kubelet.pods import pod
 from tests.unit.kubelet.records import NOW, SECOND
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from minipod.api import core_v1
 from minipod.kubelet import events
-from minipod.kubelet.dns import PodDns, parse_resolv_conf, pod_dns
+from minipod.kubelet.containers.dns import PodDns, parse_resolv_conf, pod_dns
 from minipod.kubelet.settings import NodeSettings
 
 Warnings = tuple[tuple[str, str], ...]

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from minipod.api import core_v1
 from minipod.api.errors import bad_request
-from minipod.kubelet.images import ERR_IMAGE_PULL, IMAGE_PULL_BACK_OFF
+from minipod.kubelet.containers.images import ERR_IMAGE_PULL, IMAGE_PULL_BACK_OFF
 from minipod.kubelet.pod_names import all_containers
-from minipod.kubelet.records import ContainerRecord, History
+from minipod.kubelet.status.records import ContainerRecord, History
 
 
 def choose_container(pod: core_v1.Pod, name: str) -> str:

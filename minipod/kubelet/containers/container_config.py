@@ -15,13 +15,28 @@ from typing import Any
 
 from minipod.api import core_v1, pod_resources
 from minipod.images.types import Image
-from minipod.kubelet import cgroups
-from minipod.kubelet.environment import pod_environment, process_environment
-from minipod.kubelet.oci_mounts import ContainerMounts, container_mounts
-from minipod.kubelet.pod_files import HostnameError, PodHostname, pod_hostname
+from minipod.kubelet.containers import cgroups
+from minipod.kubelet.containers.environment import pod_environment, process_environment
+from minipod.kubelet.containers.oci_mounts import ContainerMounts, container_mounts
+from minipod.kubelet.containers.pod_files import HostnameError, PodHostname, pod_hostname
+from minipod.kubelet.containers.process import (
+    CreateContainerConfigError,
+    ProcessUser,
+    process_args,
+    working_dir,
+)
+from minipod.kubelet.containers.security import normalize
+from minipod.kubelet.containers.security_context import (
+    capabilities,
+    device_rules,
+    no_new_privileges,
+    privileged,
+    proc_masks,
+    read_only_rootfs,
+)
 from minipod.kubelet.pod_names import all_containers, log_directory_name
-from minipod.kubelet.process import CreateContainerConfigError, ProcessUser, process_args, working_dir
-from minipod.kubelet.records import (
+from minipod.kubelet.settings import NodeSettings
+from minipod.kubelet.status.records import (
     LABEL_HASH,
     LABEL_IMAGE,
     LABEL_IMAGE_ID,
@@ -30,16 +45,6 @@ from minipod.kubelet.records import (
     LABEL_STOP_SIGNAL,
     container_hash,
 )
-from minipod.kubelet.security import normalize
-from minipod.kubelet.security_context import (
-    capabilities,
-    device_rules,
-    no_new_privileges,
-    privileged,
-    proc_masks,
-    read_only_rootfs,
-)
-from minipod.kubelet.settings import NodeSettings
 from minipod.kubelet.volumes.types import PodVolumes
 from minipod.runtime.types import ContainerConfig, NamespaceMode, OverlayRootfs, SandboxConfig, TmpfsMount
 

@@ -12,11 +12,11 @@ from minipod.api.errors import StatusError, bad_request, internal_error, not_fou
 from minipod.api.scheme import PODS
 from minipod.api.timestamps import to_epoch_us
 from minipod.client.node import LogRequest, ProcessStreams, ProxyRequest, ProxyResponse, StreamRequest
-from minipod.kubelet.container_config import exec_process, log_path
-from minipod.kubelet.container_lookup import choose_container, logged_attempt
-from minipod.kubelet.logs import LogOptions, read_logs
-from minipod.kubelet.node_pages import NodePages
-from minipod.kubelet.pod_worker import FINAL_PHASES, PodWorker
+from minipod.kubelet.containers.container_config import exec_process, log_path
+from minipod.kubelet.pods.pod_worker import FINAL_PHASES, PodWorker
+from minipod.kubelet.server.container_lookup import choose_container, logged_attempt
+from minipod.kubelet.server.logs import LogOptions, read_logs
+from minipod.kubelet.server.node_pages import NodePages
 from minipod.kubelet.services import Services
 from minipod.runtime.errors import RuntimeServiceError, StartError
 from minipod.runtime.types import ContainerState, ContainerStatus, ExecConfig, ProcessExit

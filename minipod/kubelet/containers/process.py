@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipod.api import core_v1
-from minipod.kubelet.environment import expand
+from minipod.kubelet.containers.environment import expand
 from minipod.kubelet.pod_names import full_name
 
 

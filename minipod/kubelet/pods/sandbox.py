@@ -10,8 +10,8 @@ import logging
 
 from minipod.api import core_v1
 from minipod.kubelet import events
-from minipod.kubelet.container_config import PodContext, pod_context, sandbox_config
-from minipod.kubelet.pod_files import Warnings, write_hosts, write_names
+from minipod.kubelet.containers.container_config import PodContext, pod_context, sandbox_config
+from minipod.kubelet.containers.pod_files import Warnings, write_hosts, write_names
 from minipod.kubelet.services import Services
 from minipod.kubelet.volumes import manager as volume_manager
 from minipod.kubelet.volumes.types import PodVolumes, VolumeError

@@ -15,17 +15,17 @@ from minipod.api import core_v1, timestamps
 from minipod.api.errors import StatusError
 from minipod.api.scheme import PODS
 from minipod.kubelet import events
-from minipod.kubelet.actions import PodActions, Start, compute_pod_actions
 from minipod.kubelet.admission import admit, warnings
-from minipod.kubelet.alarm import Alarm, Retries
 from minipod.kubelet.backoff import MICROSECONDS
-from minipod.kubelet.container_starter import ContainerStarter
-from minipod.kubelet.pod_reporter import PodReporter, go_duration
-from minipod.kubelet.records import History, latest
-from minipod.kubelet.sandbox import PodSandbox, SandboxSetupError
+from minipod.kubelet.pods.actions import PodActions, Start, compute_pod_actions
+from minipod.kubelet.pods.alarm import Alarm, Retries
+from minipod.kubelet.pods.container_starter import ContainerStarter
+from minipod.kubelet.pods.sandbox import PodSandbox, SandboxSetupError
+from minipod.kubelet.pods.termination import grace_seconds, kill_at, running_containers, stop_containers
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Failed
-from minipod.kubelet.termination import grace_seconds, kill_at, running_containers, stop_containers
+from minipod.kubelet.status.pod_reporter import PodReporter, go_duration
+from minipod.kubelet.status.records import History, latest
 
 log = logging.getLogger(__name__)
 

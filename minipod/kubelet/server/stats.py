@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minipod.api import core_v1, timestamps
-from minipod.kubelet import cgroup_view
+from minipod.kubelet.server import cgroup_view
 from minipod.kubelet.services import Services
 from minipod.runtime.types import ContainerState, SandboxStatus
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipod.api import core_v1
-from minipod.kubelet.process import CreateContainerConfigError
+from minipod.kubelet.containers.process import CreateContainerConfigError
 from minipod.linux.capabilities import NAMES
 
 DEFAULT_CAPABILITIES = (

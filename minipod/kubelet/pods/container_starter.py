@@ -11,18 +11,17 @@ from minipod.api import core_v1
 from minipod.images.types import Image
 from minipod.images.users import User, UserLookupError, resolve_user
 from minipod.kubelet import events
-from minipod.kubelet.actions import Start
 from minipod.kubelet.backoff import MICROSECONDS, BackOffPolicy, retry_delay
-from minipod.kubelet.container_config import (
+from minipod.kubelet.containers.container_config import (
     ContainerRequest,
     container_config,
     container_of,
     lacking_capabilities,
 )
-from minipod.kubelet.devices import host_devices
-from minipod.kubelet.environment import refers_to_pod_ip
-from minipod.kubelet.field_ref import FieldPathError
-from minipod.kubelet.images import (
+from minipod.kubelet.containers.devices import host_devices
+from minipod.kubelet.containers.environment import refers_to_pod_ip
+from minipod.kubelet.containers.field_ref import FieldPathError
+from minipod.kubelet.containers.images import (
     ERR_IMAGE_PULL,
     IMAGE_PULL_BACK_OFF,
     IMAGE_REASONS,
@@ -30,13 +29,14 @@ from minipod.kubelet.images import (
     choose_image,
     pulled_message,
 )
-from minipod.kubelet.process import (
+from minipod.kubelet.containers.process import (
     CreateContainerConfigError,
     ProcessUser,
     process_user,
     requested_user,
 )
-from minipod.kubelet.sandbox import PodSandbox
+from minipod.kubelet.pods.actions import Start
+from minipod.kubelet.pods.sandbox import PodSandbox
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Waiting
 from minipod.runtime.errors import RuntimeServiceError, StartError

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from minipod.api import core_v1
-from minipod.kubelet.environment import expand
-from minipod.kubelet.process import CreateContainerConfigError
-from minipod.kubelet.security_context import privileged, read_only_rootfs
+from minipod.kubelet.containers.environment import expand
+from minipod.kubelet.containers.process import CreateContainerConfigError
+from minipod.kubelet.containers.security_context import privileged, read_only_rootfs
 from minipod.kubelet.volumes.types import MountedVolume
 from minipod.runtime.types import SubPathMount
 

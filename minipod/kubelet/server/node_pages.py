@@ -21,8 +21,8 @@ from minipod.api import codec, core_v1
 from minipod.api.errors import StatusError, bad_request, method_not_allowed, no_such_resource, not_found
 from minipod.api.scheme import PODS
 from minipod.client.node import ProxyRequest, ProxyResponse
-from minipod.kubelet import anatomy, image_pages, stats
-from minipod.kubelet.pod_worker import PodWorker
+from minipod.kubelet.pods.pod_worker import PodWorker
+from minipod.kubelet.server import anatomy, image_pages, stats
 from minipod.kubelet.services import Services
 
 

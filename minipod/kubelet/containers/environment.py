@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from minipod.api import core_v1
-from minipod.kubelet.field_ref import field_value
+from minipod.kubelet.containers.field_ref import field_value
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

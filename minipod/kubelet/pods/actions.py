@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from minipod.api import core_v1
 from minipod.kubelet.backoff import BackOffPolicy, restart_after
-from minipod.kubelet.records import ContainerRecord, container_hash
+from minipod.kubelet.status.records import ContainerRecord, container_hash
 from minipod.runtime.types import ContainerState, SandboxState, SandboxStatus
 
 

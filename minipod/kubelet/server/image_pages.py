@@ -18,8 +18,8 @@ from minipod.client.node import ProxyRequest
 from minipod.images.errors import ImageError, ImageNotFoundError, ImageStoreError
 from minipod.images.store import ImageStore
 from minipod.images.types import Image
-from minipod.kubelet.pod_worker import PodWorker
-from minipod.kubelet.records import LABEL_IMAGE_ID
+from minipod.kubelet.pods.pod_worker import PodWorker
+from minipod.kubelet.status.records import LABEL_IMAGE_ID
 from minipod.runtime.service import RuntimeService
 
 

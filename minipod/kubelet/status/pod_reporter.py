@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from minipod.api import core_v1, pod_resources, timestamps
 from minipod.kubelet import events
-from minipod.kubelet.actions import Held, PodActions
 from minipod.kubelet.pod_names import full_name
-from minipod.kubelet.records import History, histories
+from minipod.kubelet.pods.actions import Held, PodActions
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Failed, PodView, Waiting, generate_status
+from minipod.kubelet.status.records import History, histories
 from minipod.runtime.types import SandboxState, SandboxStatus
 
 

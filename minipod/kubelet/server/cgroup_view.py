@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from minipod.kubelet.proc import process_info
+from minipod.kubelet.server.proc import process_info
 from minipod.linux.cgroup2 import cgroup
 
 LIMIT_FILES = ("cpu.max", "cpu.weight", "memory.max", "memory.high", "memory.swap.max", "pids.max", "io.max")

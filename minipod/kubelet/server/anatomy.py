@@ -13,10 +13,10 @@ from typing import Any
 
 from minipod.api import core_v1
 from minipod.images.types import Image
-from minipod.kubelet import cgroup_view, proc
-from minipod.kubelet.container_config import PodContext, container_rootfs, log_path
+from minipod.kubelet.containers.container_config import PodContext, container_rootfs, log_path
 from minipod.kubelet.pod_names import all_containers
-from minipod.kubelet.records import CONTAINER_ID_PREFIX, LABEL_IMAGE, LABEL_IMAGE_ID, LABEL_PROCESS
+from minipod.kubelet.server import cgroup_view, proc
+from minipod.kubelet.status.records import CONTAINER_ID_PREFIX, LABEL_IMAGE, LABEL_IMAGE_ID, LABEL_PROCESS
 from minipod.kubelet.volumes.manager import plan_volumes
 from minipod.kubelet.volumes.types import PodVolumes, VolumeError
 from minipod.linux import capabilities

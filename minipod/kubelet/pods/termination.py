@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Collection
 from minipod.api import core_v1
 from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet.backoff import MICROSECONDS
-from minipod.kubelet.records import LABEL_STOP_SIGNAL
 from minipod.kubelet.services import Services
+from minipod.kubelet.status.records import LABEL_STOP_SIGNAL
 from minipod.runtime.types import ContainerState, ContainerStatus
 
 DEFAULT_GRACE = 30
