@@ -6,11 +6,13 @@ The rules are those of the Kubernetes Pod lifecycle documentation
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from minipod.api import core_v1
 from minipod.kubelet.backoff import BackOffPolicy, restart_after
+from minipod.kubelet.pods.health import Health
 from minipod.kubelet.status.records import ContainerRecord, container_hash
 from minipod.runtime.types import ContainerState, SandboxState, SandboxStatus
 
@@ -26,9 +28,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
+    """Stop this container (by id), without waiting for it; `grace`: its seconds until the kill, None: the pod's."""
+
     name: str
     id: str
     message: str
+    grace: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +82,17 @@ def compute_pod_actions(
     *,
     now: int,
     backoff: BackOffPolicy,
+    health: Mapping[str, Health] = MappingProxyType({}),  # noqa: ARG001
+    stopping: Collection[str] = (),  # noqa: ARG001
+    restarts: Collection[str] = (),  # noqa: ARG001
+    unstartable: Collection[str] = (),  # noqa: ARG001
 ) -> PodActions:
     """Decide the next step of a pod that is to run (not one being deleted).
 
-    `records`: the latest attempt per container; `now`: µs since the epoch.
+    `records`: the latest attempt per container; `now`: µs since the epoch; `health`: what hooks and probes say, by
+    container id (missing: healthy); `stopping`: ids of containers that are being stopped already; `restarts`: names
+    a user has asked to restart, which start again at once whatever their policy; `unstartable`: names whose start
+    was tried and has to wait (an image, a volume), so that a postStart hook of theirs holds nobody back.
     """
     if sandbox is None or sandbox.state is not SandboxState.READY:
         return _with_new_sandbox(pod, sandbox, records, now, backoff)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from minipod.api import core_v1
 from minipod.api.timestamps import from_epoch_us
+from minipod.kubelet.pods.health import Health
 from minipod.kubelet.status.records import CONTAINER_ID_PREFIX, ContainerRecord, History
 
 START_ERROR_CODE = 128
@@ -43,6 +44,8 @@ class PodView:
 
     histories: Mapping[str, History] = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    health: Mapping[str, Health] = field(default_factory=dict)
+    """By container id; what is missing is healthy."""
     sandbox_ready: bool = False
     failed: Failed | None = None
     terminal: bool = False

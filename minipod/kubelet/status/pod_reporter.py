@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from minipod.api import core_v1, pod_resources, timestamps
 from minipod.kubelet import events
 from minipod.kubelet.pod_names import full_name
 from minipod.kubelet.pods.actions import Held, PodActions
+from minipod.kubelet.pods.health import Health
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Failed, PodView, Waiting, generate_status
 from minipod.kubelet.status.records import History, histories
@@ -38,8 +40,12 @@ class PodReporter:
             status.conditions = [*status.conditions, *others]
         return core_v1.Pod(metadata=pod.metadata, spec=pod.spec, status=status)
 
-    def histories(self, pod: core_v1.Pod) -> dict[str, History]:
-        return histories(self.current(pod), self._services.runtime.status(pod.metadata.uid or ""))
+    def histories(
+        self, pod: core_v1.Pod, *, messages: Mapping[str, str] = MappingProxyType({})
+    ) -> dict[str, History]:
+        """Every container of the pod that was ever started, by name; `messages`: termination messages by id."""
+        runtime = self._services.runtime.status(pod.metadata.uid or "")
+        return histories(self.current(pod), runtime, messages=messages)
 
     def report(
         self,
@@ -51,16 +57,22 @@ class PodReporter:
         pod_ip: str,
         failed: Failed | None,
         terminal: bool = False,
+        health: Mapping[str, Health] = MappingProxyType({}),
+        messages: Mapping[str, str] = MappingProxyType({}),
     ) -> core_v1.PodStatus:
-        """Compute the status and hand it to the writer, which does not make us wait."""
+        """Compute the status and hand it to the writer, which does not make us wait.
+
+        `health` and `messages` (termination messages) are by container id.
+        """
         runtime = self._services.runtime.status(pod.metadata.uid or "")
         base = self.current(pod)
         held = actions.held if actions else {}
         why = {name: _crash_loop(pod, name, h) for name, h in held.items()} | dict(waiting or {})
         now = timestamps.now()
         view = PodView(
-            histories=histories(base, runtime),
+            histories=histories(base, runtime, messages=messages),
             waiting={} if terminal else why,
+            health=health,
             sandbox_ready=runtime is not None and runtime.state is SandboxState.READY and networked,
             failed=failed,
             terminal=terminal or failed is not None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from minipod.api import core_v1
 from minipod.api.timestamps import to_epoch_us
@@ -74,8 +75,13 @@ def container_hash(container: core_v1.Container) -> str:
     return hashlib.sha256(f"{container.name}\0{container.image or ''}".encode()).hexdigest()[:16]
 
 
-def histories(pod: core_v1.Pod, sandbox: SandboxStatus | None) -> dict[str, History]:
-    """Every container of the pod that was ever started, by name."""
+def histories(
+    pod: core_v1.Pod,
+    sandbox: SandboxStatus | None,
+    *,
+    messages: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, History]:
+    """Every container of the pod that was ever started, by name; `messages`: termination messages by container id."""
     known: dict[str, History] = {}
     for status in (*pod.status.initContainerStatuses, *pod.status.containerStatuses):
         history = _from_api(status)
@@ -90,8 +96,10 @@ def histories(pod: core_v1.Pod, sandbox: SandboxStatus | None) -> dict[str, Hist
         by_name.setdefault(container.name, []).append(container)
     for name, attempts in by_name.items():
         attempts.sort(key=lambda c: c.attempt)
-        latest = _from_runtime(attempts[-1])
-        older = _from_runtime(attempts[-2]) if len(attempts) > 1 else _before(latest, known.get(name))
+        latest = _from_runtime(attempts[-1], messages)
+        older = (
+            _from_runtime(attempts[-2], messages) if len(attempts) > 1 else _before(latest, known.get(name))
+        )
         known[name] = History(latest, older)
     return known
 
@@ -107,7 +115,7 @@ def _before(record: ContainerRecord, known: History | None) -> ContainerRecord |
     return known.previous if known.latest.id == record.id else known.latest
 
 
-def _from_runtime(status: ContainerStatus) -> ContainerRecord:
+def _from_runtime(status: ContainerStatus, messages: Mapping[str, str]) -> ContainerRecord:
     labels = status.labels
     return ContainerRecord(
         name=status.name,
@@ -117,6 +125,7 @@ def _from_runtime(status: ContainerStatus) -> ContainerRecord:
         started_at=status.started_at,
         exit=status.exit,
         failure=status.failure,
+        message=messages.get(status.id, ""),
         image=labels.get(LABEL_IMAGE, ""),
         image_id=labels.get(LABEL_IMAGE_ID, ""),
         hash=labels.get(LABEL_HASH, ""),
