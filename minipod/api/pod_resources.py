@@ -12,7 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from minipod.api import quantity
-from minipod.api.core_v1 import Container, Pod, ResourceRequirements
+from minipod.api.core_v1 import Container, EphemeralContainer, Pod, ResourceRequirements
 
 CPU = "cpu"
 MEMORY = "memory"
@@ -99,7 +99,7 @@ def qos_class(pod: Pod) -> str:
     return QosClass.BURSTABLE.value
 
 
-def oom_score_adj(pod: Pod, container: Container, memory_capacity_bytes: int) -> int:
+def oom_score_adj(pod: Pod, container: Container | EphemeralContainer, memory_capacity_bytes: int) -> int:
     """What the kernel's OOM killer adds to the container's score (-1000 never .. 1000 first)."""
     if pod.spec.priorityClassName == NODE_CRITICAL:
         return GUARANTEED_OOM_SCORE_ADJ
@@ -120,7 +120,7 @@ def _burstable(request_bytes: int, capacity_bytes: int) -> int:
     return 1000 - (1000 * request_bytes) // max(capacity_bytes, 1)
 
 
-def _memory_request(container: Container) -> int:
+def _memory_request(container: Container | EphemeralContainer) -> int:
     asked = _of(container, "requests").get(MEMORY, Fraction(0))
     return int(-(-asked // 1))
 
@@ -129,7 +129,7 @@ def _sidecars(pod: Pod) -> list[Container]:
     return [container for container in pod.spec.initContainers if is_sidecar(container)]
 
 
-def _of(container: Container, which: str) -> Amounts:
+def _of(container: Container | EphemeralContainer, which: str) -> Amounts:
     return amounts(getattr(container.resources, which)) if container.resources else {}
 
 

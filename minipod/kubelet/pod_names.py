@@ -1,4 +1,4 @@
-"""How a pod is called where Kubernetes has its own spelling for it."""
+"""How a pod is called where Kubernetes has its own spelling for it, and which containers it names."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ def log_directory_name(pod: core_v1.Pod) -> str:
     return f"{meta.namespace}_{meta.name}_{meta.uid}"
 
 
-def all_containers(pod: core_v1.Pod) -> list[core_v1.Container]:
-    """Init containers first, in the order they run."""
-    return [*pod.spec.initContainers, *pod.spec.containers]
+AnyContainer = core_v1.Container | core_v1.EphemeralContainer
+
+
+def all_containers(pod: core_v1.Pod) -> list[AnyContainer]:
+    """Init containers first, in the order they run, ephemeral ones last."""
+    return [*pod.spec.initContainers, *pod.spec.containers, *pod.spec.ephemeralContainers]
+
+
+def find_container(pod: core_v1.Pod, name: str) -> AnyContainer | None:
+    """The spec of the container of this name."""
+    return next((container for container in all_containers(pod) if container.name == name), None)

@@ -34,7 +34,7 @@ from minipod.kubelet.containers.security_context import (
     proc_masks,
     read_only_rootfs,
 )
-from minipod.kubelet.pod_names import all_containers, log_directory_name
+from minipod.kubelet.pod_names import AnyContainer, all_containers, log_directory_name
 from minipod.kubelet.settings import NodeSettings
 from minipod.kubelet.status.records import (
     LABEL_HASH,
@@ -128,7 +128,7 @@ def sandbox_config(
 class ContainerRequest:
     """Everything one attempt at a container is made from. `delay`: the back-off its next restart is under (s)."""
 
-    container: core_v1.Container
+    container: AnyContainer
     image: Image
     user: ProcessUser
     id: str
@@ -183,7 +183,7 @@ def container_rootfs(context: PodContext, name: str, attempt: int, image: Image)
     return OverlayRootfs(lower=image.layers, upper=writable / "upper", work=writable / "work")
 
 
-def lacking_capabilities(container: core_v1.Container, settings: NodeSettings) -> tuple[str, ...]:
+def lacking_capabilities(container: AnyContainer, settings: NodeSettings) -> tuple[str, ...]:
     """Capabilities the container asks for and this daemon cannot give."""
     return capabilities(container, settings.host.capabilities).lacking
 
@@ -291,13 +291,13 @@ def _labels(request: ContainerRequest, process: Mapping[str, Any]) -> dict[str, 
     return labels
 
 
-def stop_signal_name(container: core_v1.Container, image: Image) -> str:
+def stop_signal_name(container: AnyContainer, image: Image) -> str:
     """lifecycle.stopSignal over the image's StopSignal; "" means SIGTERM."""
     own = container.lifecycle.stopSignal if container.lifecycle else None
     return own or str(image.config.get("StopSignal") or "")
 
 
-def container_of(pod: core_v1.Pod, name: str) -> core_v1.Container:
+def container_of(pod: core_v1.Pod, name: str) -> AnyContainer:
     """The container's spec. Raises KeyError."""
     for container in all_containers(pod):
         if container.name == name:

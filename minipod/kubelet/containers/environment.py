@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from minipod.api import core_v1
 from minipod.kubelet.containers.field_ref import field_value
+from minipod.kubelet.pod_names import AnyContainer
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -37,7 +38,7 @@ def expand(text: str, lookup: Callable[[str], str | None]) -> str:
 
 
 def pod_environment(
-    pod: core_v1.Pod, container: core_v1.Container, *, pod_ip: str, host_ip: str
+    pod: core_v1.Pod, container: AnyContainer, *, pod_ip: str, host_ip: str
 ) -> dict[str, str]:
     """What the container's `env` comes to. A name given twice has its last value.
 
@@ -54,7 +55,7 @@ def pod_environment(
     return known
 
 
-def refers_to_pod_ip(container: core_v1.Container) -> bool:
+def refers_to_pod_ip(container: AnyContainer) -> bool:
     """Whether the container's environment can be made only when the pod has its address."""
     return any(
         variable.valueFrom is not None

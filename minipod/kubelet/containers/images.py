@@ -8,11 +8,11 @@ https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
 
 from __future__ import annotations
 
-from minipod.api import core_v1
 from minipod.images import reference
 from minipod.images.errors import InvalidReferenceError
 from minipod.images.types import Image
 from minipod.kubelet import events
+from minipod.kubelet.pod_names import AnyContainer
 
 ERR_IMAGE_PULL = "ErrImagePull"
 IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
@@ -33,7 +33,7 @@ class ImageUnavailableError(Exception):
         self.event_message = event_message or message
 
 
-def choose_image(container: core_v1.Container, present: Image | None) -> Image:
+def choose_image(container: AnyContainer, present: Image | None) -> Image:
     """The image to run the container from; `present` is what the store has under that name.
 
     Raises ImageUnavailableError: InvalidImageName; ErrImageNeverPull where the policy forbids pulling; ErrImagePull
@@ -62,6 +62,6 @@ def choose_image(container: core_v1.Container, present: Image | None) -> Image:
     )
 
 
-def pulled_message(container: core_v1.Container) -> str:
+def pulled_message(container: AnyContainer) -> str:
     """What the event Pulled says of an image that was here."""
     return f'Container image "{container.image}" already present on machine'

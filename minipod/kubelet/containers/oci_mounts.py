@@ -16,6 +16,7 @@ from minipod.api import core_v1
 from minipod.kubelet.containers.environment import expand
 from minipod.kubelet.containers.process import CreateContainerConfigError
 from minipod.kubelet.containers.security_context import privileged, read_only_rootfs
+from minipod.kubelet.pod_names import AnyContainer
 from minipod.kubelet.volumes.types import MountedVolume
 from minipod.runtime.types import SubPathMount
 
@@ -33,7 +34,7 @@ class ContainerMounts:
 
 
 def container_mounts(
-    container: core_v1.Container,
+    container: AnyContainer,
     volumes: Mapping[str, MountedVolume],
     env: Mapping[str, str],
     *,
@@ -70,7 +71,7 @@ def container_mounts(
     )
 
 
-def system_mounts(container: core_v1.Container) -> list[Mount]:
+def system_mounts(container: AnyContainer) -> list[Mount]:
     """/proc, /dev and what else every container has, read-only unless privileged."""
     access = [] if privileged(container) else ["ro"]
     safe = ["nosuid", "noexec", "nodev"]
@@ -89,7 +90,7 @@ def system_mounts(container: core_v1.Container) -> list[Mount]:
     ]
 
 
-def _pod_mounts(container: core_v1.Container, etc_dir: Path, shm: Path) -> list[Mount]:
+def _pod_mounts(container: AnyContainer, etc_dir: Path, shm: Path) -> list[Mount]:
     access = "ro" if read_only_rootfs(container) else "rw"
     files = [
         _mount(f"/etc/{name}", "bind", f"{etc_dir}/{name}", ["rbind", "rprivate", access])

@@ -13,7 +13,7 @@ from typing import Any
 
 from minipod.api import core_v1
 from minipod.kubelet.containers.environment import expand
-from minipod.kubelet.pod_names import full_name
+from minipod.kubelet.pod_names import AnyContainer, full_name
 
 
 class CreateContainerConfigError(Exception):
@@ -54,9 +54,7 @@ class ProcessUser:
         return {"uid": self.uid, "gid": self.gid, "additionalGids": list(self.groups)}
 
 
-def process_args(
-    container: core_v1.Container, image: Mapping[str, Any], env: Mapping[str, str]
-) -> list[str]:
+def process_args(container: AnyContainer, image: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
     """The argument vector. `image`: the OCI image config; `env`: the Pod's own variables.
 
     `command` replaces Entrypoint and silences Cmd, `args` replaces Cmd. Raises CreateContainerConfigError.
@@ -74,12 +72,12 @@ def process_args(
     return command + args
 
 
-def working_dir(container: core_v1.Container, image: Mapping[str, Any]) -> str:
+def working_dir(container: AnyContainer, image: Mapping[str, Any]) -> str:
     """Absolute: an image's may be written without its slash, and is then meant from the root."""
     return posixpath.join("/", container.workingDir or str(image.get("WorkingDir") or ""))
 
 
-def requested_user(pod: core_v1.Pod, container: core_v1.Container, image: Mapping[str, Any]) -> UserRequest:
+def requested_user(pod: core_v1.Pod, container: AnyContainer, image: Mapping[str, Any]) -> UserRequest:
     """Whom to run as: the container's securityContext over the Pod's over the image's USER.
 
     Raises CreateContainerConfigError when runAsNonRoot forbids the outcome or cannot be judged.

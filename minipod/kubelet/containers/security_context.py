@@ -12,6 +12,7 @@ from typing import Any
 
 from minipod.api import core_v1
 from minipod.kubelet.containers.process import CreateContainerConfigError
+from minipod.kubelet.pod_names import AnyContainer
 from minipod.linux.capabilities import NAMES
 
 DEFAULT_CAPABILITIES = (
@@ -73,12 +74,12 @@ class CapabilitySet:
         return {"bounding": names, "effective": names, "permitted": names}
 
 
-def privileged(container: core_v1.Container) -> bool:
+def privileged(container: AnyContainer) -> bool:
     context = container.securityContext
     return bool(context and context.privileged)
 
 
-def capabilities(container: core_v1.Container, available: Sequence[str]) -> CapabilitySet:
+def capabilities(container: AnyContainer, available: Sequence[str]) -> CapabilitySet:
     """The capability set. `available`: what the daemon has itself.
 
     ALL in add or drop means all of them, others are then taken away or added one by one.
@@ -108,17 +109,17 @@ def capabilities(container: core_v1.Container, available: Sequence[str]) -> Capa
     )
 
 
-def no_new_privileges(container: core_v1.Container) -> bool:
+def no_new_privileges(container: AnyContainer) -> bool:
     context = container.securityContext
     return bool(context and context.allowPrivilegeEscalation is False)
 
 
-def read_only_rootfs(container: core_v1.Container) -> bool:
+def read_only_rootfs(container: AnyContainer) -> bool:
     context = container.securityContext
     return bool(context and context.readOnlyRootFilesystem)
 
 
-def proc_masks(container: core_v1.Container) -> tuple[list[str], list[str]]:
+def proc_masks(container: AnyContainer) -> tuple[list[str], list[str]]:
     """(maskedPaths, readonlyPaths); none at all for a privileged container or procMount Unmasked."""
     context = container.securityContext
     if context and (context.privileged or context.procMount == "Unmasked"):
@@ -126,7 +127,7 @@ def proc_masks(container: core_v1.Container) -> tuple[list[str], list[str]]:
     return list(MASKED_PATHS), list(READONLY_PATHS)
 
 
-def device_rules(container: core_v1.Container) -> list[dict[str, Any]]:
+def device_rules(container: AnyContainer) -> list[dict[str, Any]]:
     """OCI linux.resources.devices: which device nodes may be opened, whoever made them (mknod is allowed for all)."""
     if privileged(container):
         return [{"allow": True, "access": "rwm"}]

@@ -35,6 +35,7 @@ from minipod.kubelet.containers.process import (
     process_user,
     requested_user,
 )
+from minipod.kubelet.pod_names import AnyContainer
 from minipod.kubelet.pods.actions import Start
 from minipod.kubelet.pods.sandbox import PodSandbox
 from minipod.kubelet.services import Services
@@ -111,7 +112,7 @@ class ContainerStarter:
             return False
         return await self._run(container, config)
 
-    def _config(self, container: core_v1.Container, start: Start) -> ContainerConfig:
+    def _config(self, container: AnyContainer, start: Start) -> ContainerConfig:
         services, sandbox = self._services, self._sandbox
         image = choose_image(container, services.images.resolve(container.image or ""))
         self._event(events.NORMAL, events.PULLED, pulled_message(container), container.name)
@@ -134,7 +135,7 @@ class ContainerStarter:
             host_devices=host_devices,
         )
 
-    async def _run(self, container: core_v1.Container, config: ContainerConfig) -> bool:
+    async def _run(self, container: AnyContainer, config: ContainerConfig) -> bool:
         name, uid = container.name, self._sandbox.context.uid
         runtime = self._services.runtime
         reason = CREATE_ERROR
@@ -184,7 +185,7 @@ class ContainerStarter:
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
-    def _wait_for_image(self, container: core_v1.Container, error: ImageUnavailableError) -> None:
+    def _wait_for_image(self, container: AnyContainer, error: ImageUnavailableError) -> None:
         self._event(events.WARNING, error.event, error.event_message, container.name)
         self._wait(
             container.name,
@@ -232,7 +233,7 @@ def _was_never_made(status: ContainerStatus) -> bool:
     return status.state is ContainerState.CREATED or bool(status.failure and status.failure.of_subpath)
 
 
-def subpath_problem(container: core_v1.Container, config: ContainerConfig, failure: StartFailure) -> str:
+def subpath_problem(container: AnyContainer, config: ContainerConfig, failure: StartFailure) -> str:
     """What the kubelet says of a subPath it cannot prepare, with the cause."""
     # Two volumes may be mounted by the same subPath: the cause tells which one it was.
     names = (
@@ -247,7 +248,7 @@ def subpath_problem(container: core_v1.Container, config: ContainerConfig, failu
     )
 
 
-def look_up(pod: core_v1.Pod, container: core_v1.Container, image: Image) -> ProcessUser:
+def look_up(pod: core_v1.Pod, container: AnyContainer, image: Image) -> ProcessUser:
     """Whom the container runs as. Raises CreateContainerConfigError, UserLookupError."""
     request = requested_user(pod, container, image.config)
     found = _user(image.layers, request.user)

@@ -14,7 +14,7 @@ from typing import Any
 from minipod.api import core_v1
 from minipod.images.types import Image
 from minipod.kubelet.containers.container_config import PodContext, container_rootfs, log_path
-from minipod.kubelet.pod_names import all_containers
+from minipod.kubelet.pod_names import AnyContainer, all_containers
 from minipod.kubelet.server import cgroup_view, proc
 from minipod.kubelet.status.records import CONTAINER_ID_PREFIX, LABEL_IMAGE, LABEL_IMAGE_ID, LABEL_PROCESS
 from minipod.kubelet.volumes.manager import plan_volumes
@@ -75,7 +75,7 @@ def _latest(sandbox: SandboxStatus, name: str) -> ContainerStatus | None:
 
 
 def _container(
-    facts: PodFacts, spec: core_v1.Container, status: ContainerStatus, volumes: PodVolumes
+    facts: PodFacts, spec: AnyContainer, status: ContainerStatus, volumes: PodVolumes
 ) -> dict[str, Any]:
     settings = facts.context.settings
     group = settings.cgroup_root / facts.context.cgroup / status.id
@@ -122,7 +122,7 @@ def _capabilities(pid: int, process: dict[str, Any]) -> tuple[list[str], list[st
     return sets.get(counting, []), sets.get("bounding", [])
 
 
-def _mounts(spec: core_v1.Container, volumes: PodVolumes) -> list[dict[str, Any]]:
+def _mounts(spec: AnyContainer, volumes: PodVolumes) -> list[dict[str, Any]]:
     found = []
     for mount in spec.volumeMounts:
         volume = volumes.mounted.get(mount.name)

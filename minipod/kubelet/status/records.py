@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from minipod.api import core_v1
 from minipod.api.timestamps import to_epoch_us
+from minipod.kubelet.pod_names import AnyContainer
 from minipod.runtime.types import ContainerState, ContainerStatus, ExitRecord, SandboxStatus, StartFailure
 
 LABEL_HASH = "minipod.io/container-hash"
@@ -70,7 +71,7 @@ class History:
     previous: ContainerRecord | None = None
 
 
-def container_hash(container: core_v1.Container) -> str:
+def container_hash(container: AnyContainer) -> str:
     """Changes exactly when a running container must be replaced: its name or its image (as in the kubelet)."""
     return hashlib.sha256(f"{container.name}\0{container.image or ''}".encode()).hexdigest()[:16]
 
