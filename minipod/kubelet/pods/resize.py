@@ -1,0 +1,323 @@
+"""Changing the cpu and memory of running containers (KEP-1287): what to write, what to restart, what to say of it.
+
+Pure. What is in force is what each container was started with or last given, recorded at the container (see
+LABEL_RESOURCES), not what the spec says: after a crash the comparison is made again, so a resize is never half done.
+
+    plan = plan_resize(pod, running, host)
+    write plan.grow_pod, each of plan.updates, plan.shrink_pod; stop plan.restarts (they start with the new resources)
+    status.conditions += resize_conditions(pod, plan, now);  container statuses get shown_resources(...)
+    start containers from allocated(pod, running, plan)
+
+https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/1287-in-place-update-pod-resources
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+
+import msgspec
+
+from minipod.api import codec, core_v1, pod_resources
+from minipod.api.pod_resources import CPU, MEMORY, Amounts
+from minipod.kubelet.containers.cgroups import container_files, missing_controllers, pod_files
+from minipod.kubelet.settings import HostFacts
+
+LABEL_RESOURCES = "minipod.io/resources"
+"""Container label: what the container was given, as recorded() writes it."""
+
+RESIZABLE = (CPU, MEMORY)
+PENDING = "PodResizePending"
+IN_PROGRESS = "PodResizeInProgress"
+RESTART_MESSAGE = "Container {} resize requires restart"
+"""What is said of stopping a container of ResizePlan.restarts (as the kubelet does)."""
+
+_NO_LIMIT = "max"
+
+
+class Pending(StrEnum):
+    """Why a resize has not begun: it never can on this node, or not before other pods have gone."""
+
+    INFEASIBLE = "Infeasible"
+    DEFERRED = "Deferred"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """A running container and what it has. `memory_usage`: bytes now, None when not known (nothing is checked)."""
+
+    id: str
+    resources: core_v1.ResourceRequirements
+    memory_usage: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerUpdate:
+    """`files`: cgroup file -> value; `labels`: to be recorded with the write, so that it is known to be in force."""
+
+    name: str
+    id: str
+    files: Mapping[str, str]
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizePlan:
+    """A decision, printable as it stands. Everything empty: what is in force is what the spec asks for."""
+
+    grow_pod: Mapping[str, str] = field(default_factory=dict)
+    """Files of the pod's cgroup to write before the containers'."""
+    updates: tuple[ContainerUpdate, ...] = ()
+    """In this order: those that shrink come first."""
+    shrink_pod: Mapping[str, str] = field(default_factory=dict)
+    """Files of the pod's cgroup to write after the containers'."""
+    restarts: tuple[str, ...] = ()
+    """Containers whose resizePolicy has them stopped and started again."""
+    pending: Pending | None = None
+    """The resize has not begun, and nothing of it is to be done; `problem` says why."""
+    problem: str = ""
+    """With `pending` unset: the resize is allowed, but a part of it cannot be done now."""
+
+    @property
+    def idle(self) -> bool:
+        return not (self.updates or self.restarts or self.pending or self.problem or self.pod_files)
+
+    @property
+    def pod_files(self) -> Mapping[str, str]:
+        return {**self.grow_pod, **self.shrink_pod}
+
+
+NOTHING = ResizePlan()
+
+
+def recorded(resources: core_v1.ResourceRequirements | None) -> str:
+    """The text of LABEL_RESOURCES for a container that is started with these resources."""
+    return codec.encode(_resizable(resources)).decode()
+
+
+def in_force(
+    container_id: str, labels: Mapping[str, str], memory_usage: int | None = None
+) -> InForce | None:
+    """From a running container's labels; None for one that was started before its resources were recorded."""
+    text = labels.get(LABEL_RESOURCES)
+    if text is None:
+        return None
+    try:
+        resources = msgspec.json.decode(text, type=core_v1.ResourceRequirements)
+    except msgspec.DecodeError:
+        return None
+    return InForce(id=container_id, resources=resources, memory_usage=memory_usage)
+
+
+def plan_resize(
+    pod: core_v1.Pod,
+    running: Mapping[str, InForce],
+    host: HostFacts,
+    *,
+    strict: bool = True,
+    others: Amounts | None = None,
+    pids_limit: int = 0,
+) -> ResizePlan:
+    """Compare the spec with what is in force.
+
+    `running`: by container name, sidecars included; `strict`: as --cgroup-enforcement; `others`: what the other pods of
+    the node request, None: not counted; `pids_limit` as for cgroups.pod_files.
+    """
+    changed = [c for c in _resizable_containers(pod) if _differs(c, running.get(c.name))]
+    if not changed:
+        return NOTHING
+    refusal = _refusal(pod, host, others or {}, strict=strict)
+    if refusal is not None:
+        return refusal
+    restarts = tuple(c.name for c in changed if _needs_restart(c, running[c.name]))
+    in_place = [c for c in changed if c.name not in restarts]
+    problem = "; ".join(filter(None, (_below_usage(c, running[c.name]) for c in in_place)))
+    if problem:
+        return ResizePlan(problem=problem)
+    updates = [_update(c, running[c.name], host) for c in in_place]
+    shrinking = {c.name for c in in_place if _shrinks(c, running[c.name])}
+    before = pod_files(_with_resources(pod, running), host, pids_limit=pids_limit)
+    grow, shrink = _pod_changes(before, pod_files(pod, host, pids_limit=pids_limit))
+    return ResizePlan(
+        grow_pod=grow,
+        updates=tuple(sorted(updates, key=lambda update: update.name not in shrinking)),
+        shrink_pod=shrink,
+        restarts=restarts,
+    )
+
+
+def allocated(pod: core_v1.Pod, running: Mapping[str, InForce], plan: ResizePlan) -> core_v1.Pod:
+    """The pod with the resources that are granted: those in force while a resize is pending, else the spec's."""
+    return _with_resources(pod, running) if plan.pending else pod
+
+
+def shown_resources(
+    container: core_v1.Container, granted: core_v1.Container, force: InForce | None
+) -> tuple[dict[str, str], core_v1.ResourceRequirements]:
+    """A container status' allocatedResources and resources. `granted`: the container in allocated()."""
+    own = granted.resources or core_v1.ResourceRequirements()
+    actual = own
+    if force is not None:
+        spec = container.resources or core_v1.ResourceRequirements()
+        actual = core_v1.ResourceRequirements(
+            limits={**_others(own.limits), **force.resources.limits},
+            requests={**_others(own.requests), **force.resources.requests},
+            claims=spec.claims,
+        )
+    return dict(own.requests), actual
+
+
+def resize_conditions(pod: core_v1.Pod, plan: ResizePlan, now: str) -> list[core_v1.PodCondition]:
+    """PodResizePending or PodResizeInProgress, or neither. `now` (RFC 3339): for a condition that was not there."""
+    if plan.pending:
+        return [_condition(pod, PENDING, plan.pending.value, plan.problem, now)]
+    if plan.problem:
+        return [_condition(pod, IN_PROGRESS, "Error", plan.problem, now)]
+    return [] if plan.idle else [_condition(pod, IN_PROGRESS, "", "", now)]
+
+
+def _condition(pod: core_v1.Pod, type_: str, reason: str, message: str, now: str) -> core_v1.PodCondition:
+    old = next((c for c in pod.status.conditions if c.type == type_ and c.status == "True"), None)
+    return core_v1.PodCondition(
+        type=type_,
+        status="True",
+        reason=reason or None,
+        message=message or None,
+        lastTransitionTime=old.lastTransitionTime if old else now,
+        observedGeneration=pod.metadata.generation,
+    )
+
+
+def _refusal(pod: core_v1.Pod, host: HostFacts, others: Amounts, *, strict: bool) -> ResizePlan | None:
+    missing = missing_controllers(pod, host) if strict else []
+    if missing:
+        return ResizePlan(pending=Pending.INFEASIBLE, problem="; ".join(map(str, missing)))
+    asked = pod_resources.amounts(pod_resources.pod_requests(pod))
+    capacity = {CPU: Fraction(host.cpu_capacity_millis, 1000), MEMORY: Fraction(host.memory_capacity)}
+    for name in RESIZABLE:
+        wanted, whole, taken = asked.get(name, Fraction(0)), capacity[name], others.get(name, Fraction(0))
+        if wanted > whole:
+            why = f"Node didn't have enough capacity: {name}, requested: {_units(name, wanted)}, "
+            return ResizePlan(pending=Pending.INFEASIBLE, problem=f"{why}capacity: {_units(name, whole)}")
+        if wanted + taken > whole:
+            why = f"Node didn't have enough resource: {name}, requested: {_units(name, wanted)}, "
+            why += f"used: {_units(name, taken)}, capacity: {_units(name, whole)}"
+            return ResizePlan(pending=Pending.DEFERRED, problem=why)
+    return None
+
+
+def _units(name: str, amount: Fraction) -> int:
+    """As the kubelet counts in its messages: thousandths of a core, bytes."""
+    return math.ceil(amount * 1000) if name == CPU else math.ceil(amount)
+
+
+def _resizable_containers(pod: core_v1.Pod) -> Iterator[core_v1.Container]:
+    yield from (c for c in pod.spec.initContainers if pod_resources.is_sidecar(c))
+    yield from pod.spec.containers
+
+
+def _differs(container: core_v1.Container, force: InForce | None) -> bool:
+    return force is not None and any(_changes(container, force, name) for name in RESIZABLE)
+
+
+def _changes(container: core_v1.Container, force: InForce, resource: str) -> bool:
+    wanted = container.resources or core_v1.ResourceRequirements()
+    return any(
+        pod_resources.amounts(getattr(wanted, which)).get(resource)
+        != pod_resources.amounts(getattr(force.resources, which)).get(resource)
+        for which in ("requests", "limits")
+    )
+
+
+def _needs_restart(container: core_v1.Container, force: InForce) -> bool:
+    policies = {policy.resourceName: policy.restartPolicy for policy in container.resizePolicy}
+    return any(
+        policies.get(name) == "RestartContainer" and _changes(container, force, name) for name in RESIZABLE
+    )
+
+
+def _update(container: core_v1.Container, force: InForce, host: HostFacts) -> ContainerUpdate:
+    old = container_files(force.resources, host)
+    new = container_files(_resizable(container.resources), host)
+    files = {name: value for name, value in new.items() if old.get(name) != value}
+    files |= {name: _NO_LIMIT for name in old if name not in new and name in ("cpu.max", "memory.max")}
+    return ContainerUpdate(
+        name=container.name,
+        id=force.id,
+        files=files,
+        labels={LABEL_RESOURCES: recorded(container.resources)},
+    )
+
+
+def _below_usage(container: core_v1.Container, force: InForce) -> str:
+    """The kernel would answer a memory.max below what is in use by killing the container."""
+    wanted = _limit(container.resources, MEMORY)
+    before = _limit(force.resources, MEMORY)
+    if wanted is None or force.memory_usage is None or (before is not None and wanted >= before):
+        return ""
+    if wanted > force.memory_usage:
+        return ""
+    return (
+        f"attempting to set container {container.name!r} memory limit ({_units(MEMORY, wanted)}) "
+        f"below current usage ({force.memory_usage})"
+    )
+
+
+def _shrinks(container: core_v1.Container, force: InForce) -> bool:
+    for name in RESIZABLE:
+        wanted, before = _limit(container.resources, name), _limit(force.resources, name)
+        if wanted is not None and (before is None or wanted < before):
+            return True
+    return False
+
+
+def _limit(resources: core_v1.ResourceRequirements | None, name: str) -> Fraction | None:
+    return pod_resources.amounts(resources.limits).get(name) if resources else None
+
+
+def _pod_changes(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """What grows has to be written before the containers grow into it, what shrinks after they have."""
+    grow: dict[str, str] = {}
+    shrink: dict[str, str] = {}
+    for name in {**old, **new}:
+        before, after = old.get(name, _NO_LIMIT), new.get(name, _NO_LIMIT)
+        if before != after:
+            (grow if _size(after) >= _size(before) else shrink)[name] = after
+    return grow, shrink
+
+
+def _size(value: str) -> float:
+    first = value.split()[0]
+    return math.inf if first == _NO_LIMIT else float(first)
+
+
+def _with_resources(pod: core_v1.Pod, running: Mapping[str, InForce]) -> core_v1.Pod:
+    """A copy in which the running containers have what is in force."""
+    copy = codec.copy(pod)
+    for container in _resizable_containers(copy):
+        force = running.get(container.name)
+        if force is None:
+            continue
+        own = container.resources or core_v1.ResourceRequirements()
+        container.resources = core_v1.ResourceRequirements(
+            limits={**_others(own.limits), **force.resources.limits},
+            requests={**_others(own.requests), **force.resources.requests},
+            claims=own.claims,
+        )
+    return copy
+
+
+def _resizable(resources: core_v1.ResourceRequirements | None) -> core_v1.ResourceRequirements:
+    own = resources or core_v1.ResourceRequirements()
+    return core_v1.ResourceRequirements(
+        limits={name: text for name, text in own.limits.items() if name in RESIZABLE},
+        requests={name: text for name, text in own.requests.items() if name in RESIZABLE},
+    )
+
+
+def _others(quantities: Mapping[str, str]) -> dict[str, str]:
+    """What a resize leaves alone: huge pages and the like."""
+    return {name: text for name, text in quantities.items() if name not in RESIZABLE}
