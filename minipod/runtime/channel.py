@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from minipod.runtime.types import (
     StartFailure,
 )
 
-VERSION = 1
+VERSION = 2
 
 MAX_FRAME = 16 * 1024 * 1024
 MAX_FDS = 8
@@ -112,6 +112,22 @@ class RemoveContainer(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateContainer(Message):
+    """Write these files of the container's cgroup, and merge the labels into its own."""
+
+    container_id: str
+    files: Mapping[str, str]
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSandbox(Message):
+    """Write these files of the pod's own cgroup."""
+
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Exec(Message):
     container_id: str
     config: ExecConfig
@@ -174,6 +190,7 @@ class Refused(Message):
 class SandboxChanged(Message):
     state: SandboxState
     infra_pid: int
+    resources: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +228,8 @@ TO_SHIM: tuple[type[Message], ...] = (
     SignalContainer,
     KillContainer,
     RemoveContainer,
+    UpdateContainer,
+    UpdateSandbox,
     Exec,
     Attach,
     CloseStdin,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -81,6 +81,7 @@ class Container:
         self._failure: StartFailure | None = None
         """Why the process that was to become the container ended before it was asked to."""
         self._when_gone: list[Callable[[], None]] = []
+        files = resources.cgroup_files(config.oci.get("linux", {}).get("resources") or {})
         self.status = ContainerStatus(
             id=config.id,
             name=config.name,
@@ -89,6 +90,7 @@ class Container:
             created_at=now_us(),
             log_path=config.log_path,
             labels=config.labels,
+            resources=files,
         )
         try:
             self._launch(config)
@@ -130,6 +132,19 @@ class Container:
     def kill(self) -> None:
         """SIGKILL to every process of the container, those forking right now included."""
         kill_leaf(self.leaf)
+
+    def update(self, files: Mapping[str, str], labels: Mapping[str, str]) -> None:
+        """Write files of the cgroup leaf, all or none, and put them and more labels on record.
+
+        Raises RuntimeServiceError.
+        """
+        status = self.status
+        if files:
+            if self.child is None:
+                raise WrongStateError(f"container {status.name} is not running: {status.state}")
+            resources.update(self.leaf, files)
+        if files or labels:
+            self._update(resources={**status.resources, **files}, labels={**status.labels, **labels})
 
     def when_gone(self, callback: Callable[[], None]) -> None:
         """Call back once the first process is gone and on record; at once when there is none."""
@@ -218,7 +233,7 @@ class Container:
         infra = self._sandbox.infra
         if infra is None:
             raise OSError(errno.ESRCH, "the pod's infra process is gone")
-        self._make_leaf(config)
+        self._make_leaf()
         near: dict[str, int] = {}
         far = None if config.tty else self._pipes(config.stdin, near)
         leaf_fd = cgroup.directory_fd(self.leaf)
@@ -254,13 +269,12 @@ class Container:
         for name, fd in streams.items():
             self.output.add_stream(name, fd)
 
-    def _make_leaf(self, config: ContainerConfig) -> None:
-        files = resources.cgroup_files(config.oci.get("linux", {}).get("resources") or {})
+    def _make_leaf(self) -> None:
         try:
             os.mkdir(self.leaf)
         except FileExistsError:
             pass
-        cgroup.apply(self.leaf, files)
+        cgroup.apply(self.leaf, self.status.resources)
 
     def _pipes(self, stdin: bool, near: dict[str, int]) -> tuple[int, int, int]:
         """The container's ends of its streams; ours go to `stdin` and `near`."""

@@ -5,7 +5,7 @@ Sandboxes are made and taken away in sandboxes.py; service.py is where callers c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from minipod.runtime.channel import (
     Attach,
@@ -17,6 +17,7 @@ from minipod.runtime.channel import (
     SignalContainer,
     StartContainer,
     StreamsOpened,
+    UpdateContainer,
 )
 from minipod.runtime.errors import ProtocolError, RuntimeServiceError
 from minipod.runtime.sandboxes import Sandboxes
@@ -73,6 +74,13 @@ class Containers:
         layers = handle.rootfs.pop(container_id, None)
         if layers is not None:
             await self._sandboxes.remove_layers([layers])
+
+    async def update(
+        self, uid: str, container_id: str, files: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
+        handle = self._sandboxes.get(uid)
+        handle.container(container_id)
+        await handle.living().request(UpdateContainer(container_id, files, labels))
 
     async def exec(self, uid: str, container_id: str, config: ExecConfig) -> ProcessStreams:
         return await self._open_streams(uid, container_id, Exec(container_id, config))

@@ -204,7 +204,12 @@ class SandboxHandle:
         """Take in an event; whether it changed anything."""
         match message:
             case SandboxChanged():
-                self.status = replace(self.status, state=message.state, infra_pid=message.infra_pid)
+                self.status = replace(
+                    self.status,
+                    state=message.state,
+                    infra_pid=message.infra_pid,
+                    resources=message.resources,
+                )
             case ContainerChanged():
                 known = {c.id: c for c in self.status.containers} | {message.container.id: message.container}
                 self.status = replace(self.status, containers=tuple(known.values()))

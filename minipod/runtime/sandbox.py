@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from minipod.linux.cgroup2 import cgroup
+from minipod.runtime import resources
 from minipod.runtime.channel import ContainerChanged, ContainerRemoved, MakeShim, Message, SandboxChanged
 from minipod.runtime.children import Child, Children, failure_of
 from minipod.runtime.container import Container
@@ -141,6 +142,12 @@ class Sandbox:
         container.when_gone(forget)
         container.kill()
 
+    def update(self, files: Mapping[str, str]) -> None:
+        """Write files of the pod's cgroup, all or none, and put them on record. Raises RuntimeServiceError."""
+        resources.update(self.cgroup, files)
+        config = self._record.config
+        self._change(config=replace(config, resources={**config.resources, **files}))
+
     def stop(self, finished: Finished) -> None:
         """Kill everything; `finished` is called once all of it is dead and on record."""
 
@@ -220,9 +227,9 @@ class Sandbox:
             self._save()
         except OSError as error:
             self.trouble(f"cannot keep the state of the sandbox: {error}")
-        self._publish(
-            SandboxChanged(self._record.state, self._record.infra.pid if self._record.infra else 0)
-        )
+        record = self._record
+        infra_pid = record.infra.pid if record.infra else 0
+        self._publish(SandboxChanged(record.state, infra_pid, record.config.resources))
 
     def _save(self) -> None:
         self._state.write_sandbox(self._record)

@@ -10,13 +10,13 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from minipod.runtime import adoption, removal
-from minipod.runtime.channel import EndShim, MakeShim, StopSandbox
+from minipod.runtime.channel import EndShim, MakeShim, StopSandbox, UpdateSandbox
 from minipod.runtime.errors import NotFoundError, RuntimeServiceError, SandboxError, ShimGoneError
 from minipod.runtime.handle import SandboxHandle
 from minipod.runtime.removal_threads import RemovalThreads
@@ -99,6 +99,10 @@ class Sandboxes:
                 await handle.link.request(StopSandbox())
             except ShimGoneError:
                 await adoption.bury(handle)
+
+    async def update(self, uid: str, files: Mapping[str, str]) -> None:
+        """Write files of the pod's own cgroup."""
+        await self.get(uid).living().request(UpdateSandbox(files))
 
     async def remove(self, uid: str) -> None:
         """Leave nothing of the sandbox. Idempotent."""

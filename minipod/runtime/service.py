@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from minipod.runtime import removal
@@ -146,6 +146,26 @@ class RuntimeService:
     async def remove_container(self, uid: str, container_id: str) -> None:
         """Forget a container and delete its writable layer; one that still runs is killed. Idempotent."""
         await self._containers.remove(uid, container_id)
+
+    async def update_container(
+        self,
+        uid: str,
+        container_id: str,
+        files: Mapping[str, str],
+        *,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write cgroup v2 files (name -> value) of a running container, e.g. {"memory.max": "1048576"}.
+
+        They are written in the order given; at the first that is refused (RuntimeServiceError naming file and value)
+        those before it are set back. Then ContainerStatus.resources has them, and `labels` are merged into the
+        container's labels; both survive this daemon. Without `files` only the labels change, also when it has ended.
+        """
+        await self._containers.update(uid, container_id, files, labels or {})
+
+    async def update_sandbox(self, uid: str, files: Mapping[str, str]) -> None:
+        """The same for the pod's own cgroup: SandboxStatus.resources. Raise the pod's limits before its containers'."""
+        await self._sandboxes.update(uid, files)
 
     async def exec(self, uid: str, container_id: str, config: ExecConfig) -> ProcessStreams:
         """Raises StartError when the command cannot be started, WrongStateError unless the container runs."""

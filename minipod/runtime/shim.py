@@ -35,6 +35,8 @@ from minipod.runtime.channel import (
     StartContainer,
     StopSandbox,
     Trouble,
+    UpdateContainer,
+    UpdateSandbox,
     Welcome,
 )
 from minipod.runtime.children import failure_of
@@ -125,6 +127,12 @@ class Shim:
                 request.answer(Done())
             case RemoveContainer():
                 sandbox.remove_container(message.container_id, request.finish)
+            case UpdateContainer():
+                sandbox.container(message.container_id).update(message.files, message.labels)
+                request.answer(Done())
+            case UpdateSandbox():
+                sandbox.update(message.files)
+                request.answer(Done())
             case Exec():
                 self._exec(connection, request, message)
             case Attach():

@@ -145,4 +145,5 @@ def sandbox_status(record: SandboxRecord, containers: tuple[ContainerStatus, ...
         cgroup=config.cgroup,
         containers=containers,
         labels=config.labels,
+        resources=config.resources,
     )

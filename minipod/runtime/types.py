@@ -86,6 +86,9 @@ class ContainerConfig:
     stdin_once: bool = False
     tty: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    pid_of: str = ""
+    """Id of a running container of the sandbox whose pid namespace this one joins, whatever `oci` says about it. When
+    that container's first process ends, this one is killed by the kernel."""
 
 
 class SandboxState(StrEnum):
@@ -140,6 +143,8 @@ class ContainerStatus:
     labels: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     """What could not be done as asked without keeping the container from running (sentences for a user)."""
+    resources: Mapping[str, str] = field(default_factory=dict)
+    """cgroup v2 file -> value in force, as last written (at creation, or by an update)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +160,8 @@ class SandboxStatus:
     cgroup: str
     containers: tuple[ContainerStatus, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, str] = field(default_factory=dict)
+    """cgroup v2 file -> value in force in the pod's own cgroup, as last written."""
 
     def container(self, container_id: str) -> ContainerStatus | None:
         return next((c for c in self.containers if c.id == container_id), None)

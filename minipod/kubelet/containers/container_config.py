@@ -136,6 +136,10 @@ class ContainerRequest:
     delay: float
     infra_pid: int
     pod_ip: str
+    termination_log: Path | None = None
+    """The file made for this attempt's termination message (termination_message.make_file)."""
+    target_id: str = ""
+    """For an ephemeral container: id of the running container whose processes it shall see (targetContainerName)."""
 
 
 def container_config(

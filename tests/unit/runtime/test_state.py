@@ -45,7 +45,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     state.remove_container("c1")
     assert list(state.read_containers()) == ["c2"]
     assert all(p.stat().st_mode & 0o077 == 0 for p in state.path.iterdir())
-    expected = replace(STATUS, labels=SANDBOX.labels)
+    expected = replace(STATUS, labels=SANDBOX.labels, resources=SANDBOX.resources)
     assert sandbox_status(RECORD, STATUS.containers) == expected
 
 
