@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from minipod.api import codec, core_v1, meta_v1, timestamps
@@ -18,6 +19,8 @@ from minipod.client.interface import Client
 
 NORMAL = "Normal"
 WARNING = "Warning"
+
+OnEvent = Callable[[core_v1.Pod, str, str, str, str], None]
 
 MAX_REMEMBERED = 4096
 """How many distinct events are remembered for counting; the oldest is forgotten first."""
@@ -48,8 +51,14 @@ class _Pending:
 class EventRecorder:
     """Writes Events in the background and in order; a caller never waits, a write that fails is only logged."""
 
-    def __init__(self, client: Client, *, component: str, host: str = "") -> None:
-        """`component` is who speaks ("kubelet", "default-scheduler"), `host` the node it speaks from, if any."""
+    def __init__(
+        self, client: Client, *, component: str, host: str = "", on_event: OnEvent | None = None
+    ) -> None:
+        """`component` is who speaks ("kubelet", "default-scheduler"), `host` the node it speaks from, if any.
+
+        `on_event` is called at once with every event about a pod: pod, type, reason, message, container (or "").
+        """
+        self._on_event = on_event
         self._client = client
         self._source = core_v1.EventSource(component=component, host=host or None)
         self._log = logging.getLogger(f"minipod.events.{component}")
@@ -82,6 +91,8 @@ class EventRecorder:
         fields = {"pod": f"{reference.namespace}/{reference.name}", "container": container, "reason": reason}
         self._log.log(logging.WARNING if type_ == WARNING else logging.INFO, message, extra=fields)
         self._queue.put_nowait(_Pending(reference, type_, reason, message))
+        if self._on_event is not None:
+            self._on_event(pod, type_, reason, message, container)
 
     def node_event(self, node_name: str, type_: str, reason: str, message: str) -> None:
         """Report something about the node; its events live in the namespace `default`."""

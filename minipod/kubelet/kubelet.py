@@ -23,6 +23,7 @@ from minipod.images.errors import ImageError
 from minipod.images.store import ImageStore
 from minipod.kubelet import events
 from minipod.kubelet.containers.cgroups import qos_weights
+from minipod.kubelet.history.journal import PodHistory
 from minipod.kubelet.node_status import build_node, register_node, write_status
 from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.server.server import NodeServer
@@ -52,14 +53,18 @@ class Kubelet:
         clock: Callable[[], int] = wall_clock_us,
     ) -> None:
         """`clock`: microseconds since the epoch."""
+        history = PodHistory(settings.data_dir / "history", clock=clock, log_dir=settings.log_dir)
         self._services = Services(
             settings=settings,
             client=client,
             runtime=runtime,
             network=network,
             images=images,
-            events=EventRecorder(client, component="kubelet", host=settings.node_name),
+            events=EventRecorder(
+                client, component="kubelet", host=settings.node_name, on_event=history.event
+            ),
             statuses=StatusManager(client),
+            history=history,
             clock=clock,
         )
         self._workers: dict[str, PodWorker] = {}
@@ -90,7 +95,9 @@ class Kubelet:
         services.events.start()
         self._node = await register_node(services.client, services.settings, services.images.list())
         listed = await services.client.list(PODS, field_selector=self._selector)
-        await self._remove_strangers({pod.metadata.uid or "" for pod in listed.items})
+        uids = {pod.metadata.uid or "" for pod in listed.items}
+        services.history.start(uids)
+        await self._remove_strangers(uids)
         self._subscriptions.callback(services.runtime.subscribe(self._processes_changed))
         self._subscriptions.callback(services.images.subscribe(self._images_changed))
         self._pods.start()
@@ -111,6 +118,7 @@ class Kubelet:
         await asyncio.gather(*(worker.stop() for worker in list(self._workers.values())))
         await self._services.statuses.stop()
         await self._services.events.stop()
+        self._services.history.flush()
 
     async def shut_down_pods(self, grace: float | None = None) -> list[core_v1.Pod]:
         """End every pod's processes and start no more; the Pods stay in the API and start again with the next daemon.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from minipod.client.events import EventRecorder
 from minipod.client.interface import Client
 from minipod.images.store import ImageStore
+from minipod.kubelet.history.journal import PodHistory
 from minipod.kubelet.settings import NodeSettings
 from minipod.kubelet.status.manager import StatusManager
 from minipod.network.pod_network import PodNetwork
@@ -29,4 +30,5 @@ class Services:
     images: ImageStore
     events: EventRecorder
     statuses: StatusManager
+    history: PodHistory
     clock: Callable[[], int] = wall_clock_us

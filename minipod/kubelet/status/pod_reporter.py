@@ -83,6 +83,7 @@ class PodReporter:
         )
         self.status = generate_status(base, view, now=now)
         self._services.statuses.set(pod, self.status)
+        self._services.history.observe(pod, base.status, self.status, view.histories)
         return self.status
 
     def announce(self, pod: core_v1.Pod, held: Mapping[str, Held]) -> None:

@@ -13,8 +13,9 @@ import pytest
 from minipod.api import codec, core_v1
 from minipod.api.errors import StatusError
 from minipod.kubelet.backoff import BackOffPolicy
+from minipod.kubelet.history.journal import PodHistory
 from minipod.kubelet.pods.pod_worker import PodWorker
-from minipod.kubelet.services import Services
+from minipod.kubelet.services import Services, wall_clock_us
 from minipod.kubelet.status.manager import StatusManager
 from minipod.network.errors import NetworkError
 from tests.fakes.runtime import FakeRuntime, no_such_file, sandbox_trouble, sub_path_outside
@@ -49,6 +50,7 @@ class Stage:
             images=self.images,  # type: ignore[arg-type]
             events=self.events,  # type: ignore[arg-type]
             statuses=StatusManager(self.client),  # type: ignore[arg-type]
+            history=PodHistory(self._tmp_path / "history", clock=wall_clock_us),
             **parts,
         )
         self.worker = PodWorker(made, services, lambda _: self.done.set())

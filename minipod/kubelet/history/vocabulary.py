@@ -1,0 +1,70 @@
+"""Events and ends of containers as entries of a journal: pure."""
+
+from __future__ import annotations
+
+import signal
+
+from minipod.kubelet import events
+from minipod.kubelet.history.entries import Step
+from minipod.kubelet.status.records import ContainerRecord
+
+_STEPS = {
+    events.PULLED: Step.IMAGE,
+    events.INSPECT_FAILED: Step.IMAGE,
+    events.ERR_IMAGE_NEVER_PULL: Step.IMAGE,
+    "Pulling": Step.IMAGE,
+    events.FAILED_MOUNT: Step.MOUNT,
+    events.FAILED_CREATE_SANDBOX: Step.SANDBOX,
+    events.SANDBOX_CHANGED: Step.SANDBOX,
+    "Unhealthy": Step.PROBE,
+    "ProbeWarning": Step.PROBE,
+    events.BACK_OFF: Step.BACK_OFF,
+    events.KILLING: Step.KILL,
+    events.DEADLINE_EXCEEDED: Step.DEADLINE,
+    events.NODE_AFFINITY: Step.ADMISSION,
+    events.POD_OS_NOT_SUPPORTED: Step.ADMISSION,
+    events.SYSCTL_FORBIDDEN: Step.ADMISSION,
+    events.CGROUP_CONTROLLER_MISSING: Step.ADMISSION,
+    events.CREATED: Step.CREATE,
+    events.STARTED: Step.START,
+}
+
+TOLD_OTHERWISE: frozenset[str] = frozenset()
+"""Events of what is noted with its duration where it is done."""
+
+
+def step_of(type_: str, reason: str) -> Step | None:
+    """The step an Event tells of; None for one whose step is noted where it is done."""
+    if reason in TOLD_OTHERWISE:
+        return None
+    if step := _STEPS.get(reason):
+        return step
+    if "Hook" in reason:
+        return Step.HOOK
+    if "Resize" in reason:
+        return Step.RESIZE
+    if "Restart" in reason:
+        return Step.RESTART
+    return Step.PROBLEM if type_ == events.WARNING else Step.NOTE
+
+
+def signal_name(number: int) -> str:
+    """SIGKILL; "signal 40" for one without a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def how_it_ended(record: ContainerRecord, reason: str) -> str:
+    """A container's end in a few words: "exit code 1 (Error)", "killed by SIGSEGV, exit code 139 (Error)"."""
+    ended = record.exit
+    if record.failure is not None:
+        return f"could not be started: {record.failure.message}"
+    if ended is None:
+        return f"ended ({reason})"
+    if ended.oom_killed:
+        return f"out of memory: killed by the kernel, exit code {ended.code} (OOMKilled)"
+    if ended.signal:
+        return f"killed by {signal_name(ended.signal)}, exit code {ended.code} ({reason})"
+    return f"exit code {ended.code} ({reason})"
