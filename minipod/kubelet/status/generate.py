@@ -12,10 +12,7 @@ from dataclasses import dataclass, field
 from minipod.api import core_v1
 from minipod.api.timestamps import from_epoch_us
 from minipod.kubelet.pods.health import Health
-from minipod.kubelet.status.records import CONTAINER_ID_PREFIX, ContainerRecord, History
-
-START_ERROR_CODE = 128
-"""The exit code Kubernetes shows for a container whose own program never ran."""
+from minipod.kubelet.status.records import CONTAINER_ID_PREFIX, START_ERROR_CODE, ContainerRecord, History
 
 ALL_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 

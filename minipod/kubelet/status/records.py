@@ -7,7 +7,7 @@ container once ran, how often it was restarted and how it ended: such a record h
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -28,6 +28,9 @@ CONTAINER_ID_PREFIX = "minipod://"
 UNKNOWN_REASON = "ContainerStatusUnknown"
 UNKNOWN_MESSAGE = "The container could not be located when the pod was terminated"
 UNKNOWN_EXIT_CODE = 137
+
+START_ERROR_CODE = 128
+"""The exit code Kubernetes shows for a container whose own program never ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,13 @@ class ContainerRecord:
         return self.state is ContainerState.EXITED
 
     @property
+    def exit_code(self) -> int:
+        """As the API shows it, 0 for a container that has not ended."""
+        if self.failure is not None:
+            return START_ERROR_CODE
+        return self.exit.code if self.exit else 0
+
+    @property
     def succeeded(self) -> bool:
         return self.exited and self.exit is not None and self.exit.code == 0
 
@@ -84,12 +94,13 @@ def histories(
 ) -> dict[str, History]:
     """Every container of the pod that was ever started, by name; `messages`: termination messages by container id."""
     known: dict[str, History] = {}
-    for status in (*pod.status.initContainerStatuses, *pod.status.containerStatuses):
+    for status in _statuses(pod):
         history = _from_api(status)
         if history:
             known[status.name] = history
     if sandbox is None:
         return known
+    messages = _messages_on_record(known) | {id_: said for id_, said in messages.items() if said}
     by_name: dict[str, list[ContainerStatus]] = {}
     for container in sandbox.containers:
         if container.failure and container.failure.of_subpath:
@@ -103,6 +114,18 @@ def histories(
         )
         known[name] = History(latest, older)
     return known
+
+
+def _statuses(pod: core_v1.Pod) -> Iterator[core_v1.ContainerStatus]:
+    yield from pod.status.initContainerStatuses
+    yield from pod.status.containerStatuses
+    yield from pod.status.ephemeralContainerStatuses
+
+
+def _messages_on_record(known: Mapping[str, History]) -> dict[str, str]:
+    """What the API still has of last words that were read once."""
+    records = [r for history in known.values() for r in (history.latest, history.previous) if r]
+    return {r.id: r.message for r in records if r.message and r.reason != UNKNOWN_REASON}
 
 
 def latest(known: Mapping[str, History]) -> dict[str, ContainerRecord]:

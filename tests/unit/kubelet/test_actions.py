@@ -48,7 +48,7 @@ def test_a_new_pod_gets_a_sandbox_and_all_its_containers_at_once() -> None:
 
 
 def test_a_new_pod_with_init_containers_gets_a_sandbox_and_the_first_of_them() -> None:
-    assert decide(pod_of(init="i1 i2"), None) == PodActions(create_sandbox=True, start_init=Start("i1"))
+    assert decide(pod_of(init="i1 i2"), None) == PodActions(create_sandbox=True, start=(Start("i1"),))
 
 
 def test_a_pod_that_runs_is_left_alone() -> None:
@@ -78,8 +78,7 @@ def test_a_container_a_killed_daemon_made_but_did_not_start_is_no_restart() -> N
 )
 def test_init_containers_run_one_by_one(done: list[ContainerStatus], expected: str | None) -> None:
     found = decide(pod_of(init="i1 i2"), sandbox(*done))
-    assert (found.start_init.name if found.start_init else None) == expected
-    assert found.start == ()
+    assert names(found.start) == ([expected] if expected else [])
 
 
 def test_containers_start_when_all_init_containers_have_succeeded() -> None:
@@ -90,23 +89,22 @@ def test_containers_start_when_all_init_containers_have_succeeded() -> None:
 @pytest.mark.parametrize("policy", ["Always", "OnFailure"])
 def test_a_failed_init_container_is_tried_again(policy: str) -> None:
     found = decide(pod_of(policy, init="i1 i2"), sandbox(ended("i1", code=1)))
-    assert found.start_init == Start("i1", 1, 10.0)
+    assert found.start == (Start("i1", 1, 10.0),)
 
 
 def test_a_failed_init_container_is_final_when_nothing_restarts() -> None:
-    assert decide(pod_of("Never", init="i1 i2"), sandbox(ended("i1", code=1))) == PodActions()
+    assert decide(pod_of("Never", init="i1 i2"), sandbox(ended("i1", code=1))) == PodActions(over=True)
 
 
 def test_a_failing_init_container_is_held_back() -> None:
     found = decide(pod_of(init="i1"), sandbox(ended("i1", 1, code=1, delay=10, ago=4)))
-    assert found.start_init is None
+    assert found.start == ()
     assert found.held == {"i1": Held(NOW + 6 * SECOND, 10.0)}
     assert found.wake_at == NOW + 6 * SECOND
 
 
 def test_init_containers_do_not_run_again_when_a_container_restarts() -> None:
     found = decide(pod_of(init="i1"), sandbox(ended("i1"), ended("main", code=1)))
-    assert found.start_init is None
     assert names(found.start) == ["main"]
 
 
@@ -165,7 +163,7 @@ def test_a_changed_image_replaces_the_running_container_whatever_the_policy() ->
         assert [(k.id, k.message) for k in found.kill] == [
             ("main-2", "Container main definition changed, will be restarted")
         ]
-        assert found.start == (Start("main", 3, 10.0),)
+        assert found.start == ()
 
 
 # -- the sandbox is gone -------------------------------------------------------------------------------------------
@@ -182,8 +180,7 @@ def test_a_dead_sandbox_is_replaced_and_everything_starts_again() -> None:
 def test_init_containers_run_again_in_a_new_sandbox() -> None:
     dead = sandbox(ended("i1"), ended("main", code=137), ready=False)
     found = decide(pod_of(init="i1"), dead)
-    assert found.start_init == Start("i1", 1, 10.0)
-    assert found.start == ()
+    assert found.start == (Start("i1", 1, 10.0),)
 
 
 def test_on_failure_does_not_run_again_what_has_succeeded() -> None:
