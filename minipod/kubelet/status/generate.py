@@ -6,28 +6,33 @@ Phase, conditions, states and reasons follow the Kubernetes Pod lifecycle docume
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from minipod.api import core_v1
-from minipod.api.timestamps import from_epoch_us
-from minipod.kubelet.pods.health import Health
-from minipod.kubelet.status.records import CONTAINER_ID_PREFIX, START_ERROR_CODE, ContainerRecord, History
+from minipod.kubelet.pod_names import AnyContainer
+from minipod.kubelet.pods.health import HEALTHY, Health
+from minipod.kubelet.pods.restart_policy import is_sidecar
+from minipod.kubelet.status.conditions import pod_conditions
+from minipod.kubelet.status.container_states import Kind, Waiting, container_status, terminated_state
+from minipod.kubelet.status.fates import (
+    FAILED,
+    FINAL_PHASES,
+    PENDING,
+    RUNNING,
+    Fates,
+    container_fates,
+    pod_phase,
+    processes_run,
+)
+from minipod.kubelet.status.records import History
 
-ALL_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Why a container does not run yet or again."""
-
-    reason: str
-    message: str = ""
+__all__ = ["Failed", "PodView", "Waiting", "generate_status", "terminated_state"]
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An end the kubelet itself has put to the pod (DeadlineExceeded, SysctlForbidden, ...)."""
+    """An end the kubelet itself has put to the pod (DeadlineExceeded, SysctlForbidden, Evicted, ...)."""
 
     reason: str
     message: str
@@ -43,6 +48,10 @@ class PodView:
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     health: Mapping[str, Health] = field(default_factory=dict)
     """By container id; what is missing is healthy."""
+    restarts: Collection[str] = ()
+    """As in compute_pod_actions: names that run again whatever their policy."""
+    unwell: Collection[str] = ()
+    """As in compute_pod_actions: ids whose end is no success."""
     sandbox_ready: bool = False
     failed: Failed | None = None
     terminal: bool = False
@@ -54,16 +63,31 @@ class PodView:
 
 
 def generate_status(pod: core_v1.Pod, view: PodView, *, now: str) -> core_v1.PodStatus:
-    """The status to report; `now` (RFC 3339) becomes the time of every condition that changed."""
+    """The status to report; `now` (RFC 3339) becomes the time of every condition that changed.
+
+    A phase is final only when no process of the pod is left, and then for ever.
+    """
     if view.failed and view.failed.rejected:
         return _rejected(pod, view, view.failed)
-    main = [_container_status(pod, c, view, init=False) for c in pod.spec.containers]
-    init = [_container_status(pod, c, view, init=True) for c in pod.spec.initContainers]
-    phase = "Failed" if view.failed else pod_phase(pod, init, main, terminal=view.terminal)
-    status = core_v1.PodStatus(
+    fates = container_fates(
+        pod,
+        view.histories,
+        view.health,
+        restarts=view.restarts,
+        unwell=view.unwell,
+        terminal=view.terminal,
+    )
+    running = processes_run(pod, view.histories)
+    main, init, ephemeral = _container_statuses(pod, view, fates, running=running)
+    coming = FAILED if view.failed else pod_phase(fates, terminal=view.terminal)
+    known = pod.status.phase or ""
+    withheld = running and coming in FINAL_PHASES
+    failed = None if withheld else view.failed
+    phase = known if known in FINAL_PHASES else _unfinished(known, fates) if withheld else coming
+    return core_v1.PodStatus(
         phase=phase,
-        reason=view.failed.reason if view.failed else pod.status.reason,
-        message=view.failed.message if view.failed else pod.status.message,
+        reason=failed.reason if failed else pod.status.reason,
+        message=failed.message if failed else pod.status.message,
         hostIP=view.host_ip or None,
         hostIPs=[core_v1.HostIP(ip=view.host_ip)] if view.host_ip else [],
         podIP=view.pod_ip or None,
@@ -72,15 +96,17 @@ def generate_status(pod: core_v1.Pod, view: PodView, *, now: str) -> core_v1.Pod
         qosClass=view.qos_class or None,
         containerStatuses=main,
         initContainerStatuses=init,
+        ephemeralContainerStatuses=ephemeral,
+        conditions=pod_conditions(
+            pod, fates, init, main, phase=coming, sandbox_ready=view.sandbox_ready, now=now
+        ),
         observedGeneration=pod.metadata.generation,
     )
-    status.conditions = _conditions(pod, view, status, now)
-    return status
 
 
 def _rejected(pod: core_v1.Pod, view: PodView, failed: Failed) -> core_v1.PodStatus:
     return core_v1.PodStatus(
-        phase="Failed",
+        phase=FAILED,
         reason=failed.reason,
         message=failed.message,
         startTime=view.start_time or None,
@@ -90,177 +116,34 @@ def _rejected(pod: core_v1.Pod, view: PodView, failed: Failed) -> core_v1.PodSta
     )
 
 
-def pod_phase(
-    pod: core_v1.Pod,
-    init: Sequence[core_v1.ContainerStatus],
-    main: Sequence[core_v1.ContainerStatus],
-    *,
-    terminal: bool = False,
-) -> str:
-    """Pending, Running, Succeeded or Failed.
-
-    A container that ended and waits for its restart counts as ended; one that never started counts as waiting.
-    Failed needs every container to have ended and at least one to have failed. `terminal`: nothing will run again.
-    """
-    policy = pod.spec.restartPolicy or "Always"
-    ended = [s for s in main if _ended(s)]
-    running = [s for s in main if s.state and s.state.running]
-    waiting = len(main) - len(ended) - len(running)
-    initializing = not running and any(not _succeeded(s) for s in init)
-    if initializing and any(_ended_badly(s) for s in init) and policy == "Never":
-        return "Failed"
-    if terminal and not running:
-        return "Succeeded" if not initializing and not waiting and all(map(_succeeded, ended)) else "Failed"
-    if initializing or waiting or not (running or ended):
-        return "Pending"
-    if running or policy == "Always":
-        return "Running"
-    if all(map(_succeeded, ended)):
-        return "Succeeded"
-    return "Failed" if policy == "Never" else "Running"
+def _unfinished(known: str, fates: Fates) -> str:
+    """The phase of a pod that is to have a final one as soon as its processes have ended."""
+    return known if known in (PENDING, RUNNING) else RUNNING if fates.begun else PENDING
 
 
-def _last_termination(status: core_v1.ContainerStatus) -> core_v1.ContainerStateTerminated | None:
-    if status.state and status.state.terminated:
-        return status.state.terminated
-    if status.state and status.state.waiting and status.lastState:
-        return status.lastState.terminated
-    return None
-
-
-def _ended(status: core_v1.ContainerStatus) -> bool:
-    return _last_termination(status) is not None
-
-
-def _succeeded(status: core_v1.ContainerStatus) -> bool:
-    ended = _last_termination(status)
-    return ended is not None and ended.exitCode == 0
-
-
-def _ended_badly(status: core_v1.ContainerStatus) -> bool:
-    ended = _last_termination(status)
-    return ended is not None and ended.exitCode != 0
-
-
-def _container_status(
-    pod: core_v1.Pod, container: core_v1.Container, view: PodView, *, init: bool
-) -> core_v1.ContainerStatus:
-    history = view.histories.get(container.name)
-    waiting = view.waiting.get(container.name)
+def _container_statuses(
+    pod: core_v1.Pod, view: PodView, fates: Fates, *, running: bool
+) -> tuple[list[core_v1.ContainerStatus], ...]:
+    """Main, init and ephemeral ones."""
     default = Waiting("PodInitializing" if pod.spec.initContainers else "ContainerCreating")
-    status = core_v1.ContainerStatus(
-        name=container.name,
-        image=container.image or "",
-        imageID="",
-        ready=False,
-        restartCount=0,
-        started=False,
+    missed = view.terminal and not running and (fates.begun or fates.reached)
+
+    def status(container: AnyContainer, kind: Kind) -> core_v1.ContainerStatus:
+        history = view.histories.get(container.name)
+        return container_status(
+            container,
+            kind,
+            history,
+            health=view.health.get(history.latest.id, HEALTHY) if history else HEALTHY,
+            waiting=view.waiting.get(container.name),
+            default=default,
+            ended=view.terminal,
+            missed=missed and kind is Kind.MAIN,
+        )
+
+    spec: Sequence[core_v1.Container] = pod.spec.initContainers
+    return (
+        [status(c, Kind.MAIN) for c in pod.spec.containers],
+        [status(c, Kind.SIDECAR if is_sidecar(c) else Kind.INIT) for c in spec],
+        [status(c, Kind.EPHEMERAL) for c in pod.spec.ephemeralContainers],
     )
-    if history is None:
-        status.state = core_v1.ContainerState(waiting=_waiting(waiting or default))
-        return status
-    record, previous = history.latest, history.previous
-    status.restartCount = record.attempt
-    status.image = record.image or status.image
-    status.imageID = record.image_id
-    status.containerID = CONTAINER_ID_PREFIX + record.id if record.id else None
-    if record.running:
-        status.state = core_v1.ContainerState(
-            running=core_v1.ContainerStateRunning(startedAt=from_epoch_us(record.started_at))
-        )
-        status.started = True
-        status.ready = not init
-    elif record.exited and waiting and not view.terminal:
-        status.state = core_v1.ContainerState(waiting=_waiting(waiting))
-        previous = record
-    elif record.exited:
-        status.state = core_v1.ContainerState(terminated=terminated_state(record))
-        status.ready = init and record.succeeded
-    else:
-        status.state = core_v1.ContainerState(waiting=_waiting(waiting or default))
-    if previous and previous.exited:
-        status.lastState = core_v1.ContainerState(terminated=terminated_state(previous))
-    return status
-
-
-def terminated_state(record: ContainerRecord) -> core_v1.ContainerStateTerminated:
-    """The terminated state of a container that ended, or never got as far as its own program."""
-    ended = record.exit
-    assert ended is not None
-    reason = record.reason
-    if not reason:
-        if record.failure:
-            reason = "StartError"
-        elif ended.oom_killed:
-            reason = "OOMKilled"
-        else:
-            reason = "Completed" if ended.code == 0 else "Error"
-    return core_v1.ContainerStateTerminated(
-        exitCode=START_ERROR_CODE if record.failure else ended.code,
-        signal=ended.signal or None,
-        reason=reason,
-        message=record.message or (record.failure.message if record.failure else None),
-        startedAt=from_epoch_us(ended.started_at) if ended.started_at else None,
-        finishedAt=from_epoch_us(ended.finished_at) if ended.finished_at else None,
-        containerID=CONTAINER_ID_PREFIX + record.id if record.id else None,
-    )
-
-
-def _waiting(waiting: Waiting) -> core_v1.ContainerStateWaiting:
-    return core_v1.ContainerStateWaiting(reason=waiting.reason, message=waiting.message or None)
-
-
-def _conditions(
-    pod: core_v1.Pod, view: PodView, status: core_v1.PodStatus, now: str
-) -> list[core_v1.PodCondition]:
-    done = status.phase in ("Succeeded", "Failed")
-    unready = [s.name for s in status.containerStatuses if not s.ready]
-    uninitialized = [s.name for s in status.initContainerStatuses if not _succeeded(s)]
-    if any(_ended(s) or (s.state and s.state.running) for s in status.containerStatuses):
-        uninitialized = []
-    old = {c.type: c for c in pod.status.conditions}
-    wanted = {
-        "PodReadyToStartContainers": _condition(view.sandbox_ready and not done),
-        "Initialized": _initialized_condition(status.phase, uninitialized),
-        "Ready": _ready_condition(status.phase, unready),
-        "ContainersReady": _ready_condition(status.phase, unready),
-        "PodScheduled": _condition(True),
-    }
-    conditions = []
-    for type_ in ALL_CONDITIONS:
-        condition = wanted[type_]
-        condition.type = type_
-        before = old.pop(type_, None)
-        unchanged = before is not None and before.status == condition.status
-        condition.lastTransitionTime = before.lastTransitionTime if before and unchanged else now
-        condition.observedGeneration = pod.metadata.generation
-        conditions.append(condition)
-    return [*conditions, *old.values()]  # conditions of other writers are kept
-
-
-def _condition(true: bool, reason: str | None = None, message: str | None = None) -> core_v1.PodCondition:
-    return core_v1.PodCondition(type="", status="True" if true else "False", reason=reason, message=message)
-
-
-def _initialized_condition(phase: str | None, uninitialized: list[str]) -> core_v1.PodCondition:
-    if phase == "Succeeded":
-        return _condition(True, "PodCompleted")
-    if uninitialized:
-        return _condition(
-            False,
-            "ContainersNotInitialized",
-            f"containers with incomplete status: [{' '.join(uninitialized)}]",
-        )
-    return _condition(True)
-
-
-def _ready_condition(phase: str | None, unready: list[str]) -> core_v1.PodCondition:
-    if phase == "Succeeded":
-        return _condition(False, "PodCompleted")
-    if phase == "Failed":
-        return _condition(False, "PodFailed")
-    if unready:
-        return _condition(
-            False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]"
-        )
-    return _condition(True)

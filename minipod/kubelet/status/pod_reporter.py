@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from minipod.api import core_v1, pod_resources, timestamps
@@ -59,10 +59,12 @@ class PodReporter:
         terminal: bool = False,
         health: Mapping[str, Health] = MappingProxyType({}),
         messages: Mapping[str, str] = MappingProxyType({}),
+        restarts: Collection[str] = (),
+        unwell: Collection[str] = (),
     ) -> core_v1.PodStatus:
         """Compute the status and hand it to the writer, which does not make us wait.
 
-        `health` and `messages` (termination messages) are by container id.
+        `messages`: termination messages by container id; `health`, `restarts` and `unwell`: as the decision had them.
         """
         runtime = self._services.runtime.status(pod.metadata.uid or "")
         base = self.current(pod)
@@ -73,6 +75,8 @@ class PodReporter:
             histories=histories(base, runtime, messages=messages),
             waiting={} if terminal else why,
             health=health,
+            restarts=restarts,
+            unwell=unwell,
             sandbox_ready=runtime is not None and runtime.state is SandboxState.READY and networked,
             failed=failed,
             terminal=terminal or failed is not None,
