@@ -12,9 +12,17 @@ from typing import Any
 
 from minipod.api import core_v1
 from minipod.api.field_errors import ErrorReason, FieldError
-from minipod.api.validation import cluster, pod, pod_update
+from minipod.api.validation import cluster, pod, pod_subresources, pod_update
 
-__all__ = ["ErrorReason", "FieldError", "validate", "validate_status_update", "validate_update"]
+__all__ = [
+    "ErrorReason",
+    "FieldError",
+    "validate",
+    "validate_ephemeral_containers_update",
+    "validate_resize",
+    "validate_status_update",
+    "validate_update",
+]
 
 
 def validate(obj: Any) -> list[FieldError]:
@@ -33,6 +41,16 @@ def validate_status_update(new: Any, old: Any) -> list[FieldError]:
     """What is wrong with replacing the status of `old` by that of `new`."""
     judge = _STATUS.get(type(new))
     return list(judge(new, old)) if judge is not None else []
+
+
+def validate_ephemeral_containers_update(new: core_v1.Pod, old: core_v1.Pod) -> list[FieldError]:
+    """What is wrong with replacing the ephemeral containers of `old` by those of `new`, the same otherwise."""
+    return list(pod_subresources.ephemeral_containers_update(new, old))
+
+
+def validate_resize(new: core_v1.Pod, old: core_v1.Pod) -> list[FieldError]:
+    """What is wrong with the resources of `new`, which has the containers of `old` and is the same otherwise."""
+    return list(pod_subresources.resize(new, old))
 
 
 _CREATE: dict[type, Callable[[Any], Iterator[FieldError]]] = {

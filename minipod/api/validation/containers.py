@@ -12,16 +12,19 @@ from minipod.api.core_v1 import (
     ContainerRestartRule,
     EphemeralContainer,
     Pod,
+    ResourceRequirements,
     Volume,
 )
 from minipod.api.field_errors import (
     FieldError,
     duplicate,
+    forbidden,
     invalid,
     invalids,
     not_found,
     not_supported,
     required,
+    too_many,
 )
 from minipod.api.validation import env, handlers, mounts, resources, rules, security, volumes
 
@@ -30,6 +33,19 @@ _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 _RESTART_POLICIES = ("Always", "Never", "OnFailure")
 _RULE_ACTIONS = ("Restart", "RestartAllContainers")
+_MAX_RULES = 20
+_MAX_EXIT_CODES = 255
+_NOT_FOR_EPHEMERAL = (
+    "ports",
+    "resources",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,7 @@ class _Around:
     host_users: bool
     pod_restart_policy: str
     grace_seconds: int | None
+    os: str | None
 
 
 def containers(pod: Pod, path: str) -> Iterator[FieldError]:
@@ -53,7 +70,7 @@ def containers(pod: Pod, path: str) -> Iterator[FieldError]:
         inner = f"{path}.containers[{index}]"
         yield from _common(container, around, inner)
         yield from _unique_name(container.name, seen, inner)
-        yield from handlers.probes_and_hooks(container, around.grace_seconds, inner)
+        yield from handlers.probes_and_hooks(container, around.grace_seconds, around.os, inner)
         yield from _restart_rules(container, inner)
     yield from _host_ports(pod.spec.containers, f"{path}.containers")
     for index, container in enumerate(pod.spec.initContainers):
@@ -63,7 +80,7 @@ def containers(pod: Pod, path: str) -> Iterator[FieldError]:
         # Init containers run one after the other: only a port said twice by the same one collides.
         yield from _host_ports([container], f"{path}.initContainers", first=index)
         if pod_resources.is_sidecar(container):
-            yield from handlers.probes_and_hooks(container, around.grace_seconds, inner)
+            yield from handlers.probes_and_hooks(container, around.grace_seconds, around.os, inner)
         else:
             yield from handlers.none_allowed(container, inner)
         yield from _restart_rules(container, inner)
@@ -80,6 +97,19 @@ def ephemeral_containers(pod: Pod, path: str) -> Iterator[FieldError]:
         yield from _unique_name(container.name, seen, inner)
         if container.targetContainerName and container.targetContainerName not in others:
             yield not_found(f"{inner}.targetContainerName", container.targetContainerName)
+        yield from _not_for_ephemeral(container, inner)
+
+
+def _not_for_ephemeral(container: EphemeralContainer, path: str) -> Iterator[FieldError]:
+    """Nothing a pod could come to rely on: an ephemeral container is never restarted."""
+    why = "cannot be set for an Ephemeral Container"
+    for field in _NOT_FOR_EPHEMERAL:
+        if getattr(container, field) not in (None, [], ResourceRequirements()):
+            yield forbidden(f"{path}.{field}", why)
+    for index, mount in enumerate(container.volumeMounts):
+        for field in ("subPath", "subPathExpr"):
+            if getattr(mount, field):
+                yield forbidden(f"{path}.volumeMounts[{index}].{field}", why)
 
 
 def _around(pod: Pod) -> _Around:
@@ -89,6 +119,7 @@ def _around(pod: Pod) -> _Around:
         host_users=pod.spec.hostUsers is not False,
         pod_restart_policy=pod.spec.restartPolicy or "Always",
         grace_seconds=pod.spec.terminationGracePeriodSeconds,
+        os=pod.spec.os.name if pod.spec.os is not None else None,
     )
 
 
@@ -198,15 +229,21 @@ def _restart_rules(container: Container, path: str) -> Iterator[FieldError]:
         yield not_supported(f"{path}.restartPolicy", policy, _RESTART_POLICIES)
     if container.restartPolicyRules and policy is None:
         yield required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used")
+    if len(container.restartPolicyRules) > _MAX_RULES:
+        yield too_many(f"{path}.restartPolicyRules", len(container.restartPolicyRules), _MAX_RULES)
     for index, rule in enumerate(container.restartPolicyRules):
         yield from _restart_rule(rule, f"{path}.restartPolicyRules[{index}]")
 
 
 def _restart_rule(rule: ContainerRestartRule, path: str) -> Iterator[FieldError]:
-    yield from rules.one_of(f"{path}.action", rule.action, _RULE_ACTIONS)
+    if rule.action not in _RULE_ACTIONS:
+        yield not_supported(f"{path}.action", rule.action, _RULE_ACTIONS)
     if rule.exitCodes is None:
         yield required(f"{path}.exitCodes", "must be specified")
         return
-    yield from rules.one_of(f"{path}.exitCodes.operator", rule.exitCodes.operator, ("In", "NotIn"))
+    if rule.exitCodes.operator not in ("In", "NotIn"):
+        yield not_supported(f"{path}.exitCodes.operator", rule.exitCodes.operator, ("In", "NotIn"))
     if not rule.exitCodes.values:
         yield required(f"{path}.exitCodes.values", "must have at least one value")
+    if len(rule.exitCodes.values) > _MAX_EXIT_CODES:
+        yield too_many(f"{path}.exitCodes.values", len(rule.exitCodes.values), _MAX_EXIT_CODES)

@@ -21,6 +21,10 @@ MAX_NAMESERVERS = 3
 MAX_SEARCHES = 32
 MAX_SEARCH_CHARACTERS = 2048
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+PROBE_PERIOD_ANNOTATION = "minipod.io/probe-period-ms"
+"""Milliseconds between the probes of every container of the pod, instead of their periodSeconds."""
+MIN_PROBE_PERIOD_MS = 10
+MAX_PROBE_PERIOD_MS = 60_000
 
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
@@ -30,6 +34,7 @@ _SYSTEMS = ("linux", "windows")
 
 def pod_create(pod: Pod) -> Iterator[FieldError]:
     yield from pod_as_a_whole(pod)
+    yield from probe_period(pod)
     if pod.spec.ephemeralContainers:
         yield forbidden("spec.ephemeralContainers", "cannot be set on create")
     if pod.spec.nodeName and pod.spec.schedulingGates:
@@ -57,6 +62,17 @@ def pod_as_a_whole(pod: Pod) -> Iterator[FieldError]:
     yield from _numbers(pod.spec)
     yield from _host_aliases(pod.spec)
     yield from resources.overhead(pod.spec.overhead, "spec.overhead")
+
+
+def probe_period(pod: Pod) -> Iterator[FieldError]:
+    text = pod.metadata.annotations.get(PROBE_PERIOD_ANNOTATION)
+    if text is None:
+        return
+    # isdecimal() is also true of other scripts' digits; the length keeps int() from a long text.
+    readable = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PROBE_PERIOD_MS))
+    if not readable or not MIN_PROBE_PERIOD_MS <= int(text) <= MAX_PROBE_PERIOD_MS:
+        why = f"must be a whole number of milliseconds from {MIN_PROBE_PERIOD_MS} to {MAX_PROBE_PERIOD_MS}"
+        yield invalid(f"metadata.annotations[{PROBE_PERIOD_ANNOTATION}]", text, why)
 
 
 def _policies(spec: PodSpec) -> Iterator[FieldError]:

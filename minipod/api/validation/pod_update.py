@@ -23,6 +23,7 @@ _MAX_DIFFERENCES = 20
 def pod_update(new: Pod, old: Pod) -> Iterator[FieldError]:
     yield from metadata.object_meta_update(new.metadata, old.metadata)
     yield from pod.pod_as_a_whole(_with_fixed_metadata(new, old))
+    yield from pod.probe_period(new)
     yield from _mirror(new, old)
     for field in ("containers", "initContainers"):
         if len(getattr(new.spec, field)) != len(getattr(old.spec, field)):

@@ -11,8 +11,10 @@ SUBRESOURCES: Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "pods": {
         "attach": ("PodAttachOptions", ("create", "get")),
         "binding": ("Binding", ("create",)),
+        "ephemeralcontainers": ("Pod", ("get", "patch", "update")),
         "exec": ("PodExecOptions", ("create", "get")),
         "log": ("Pod", ("get",)),
+        "resize": ("Pod", ("get", "patch", "update")),
     },
     "nodes": {"proxy": ("NodeProxyOptions", ("create", "delete", "get", "patch", "update"))},
 }

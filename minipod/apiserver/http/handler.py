@@ -33,13 +33,16 @@ log = logging.getLogger(__name__)
 
 Answer: TypeAlias = Callable[[Call], Awaitable[web.StreamResponse]]
 
+_PART: Mapping[str, Answer] = {"get": objects.get, "update": objects.update, "patch": objects.patch}
+"""Of a subresource that is a part of the object, such as its status."""
 _SUBRESOURCES: Mapping[tuple[str, str], Mapping[str, Answer]] = {
     ("pods", "attach"): {"get": streams.attach, "create": streams.attach},
     ("pods", "binding"): {"create": objects.bind},
+    ("pods", "ephemeralcontainers"): _PART,
     ("pods", "exec"): {"get": streams.exec_, "create": streams.exec_},
     ("pods", "log"): {"get": logs.log},
+    ("pods", "resize"): _PART,
 }
-_STATUS: Mapping[str, Answer] = {"get": objects.get, "update": objects.update, "patch": objects.patch}
 _STREAMING = ("attach", "exec", "log")
 _HEALTH = ("/healthz", "/livez", "/readyz")
 
@@ -135,7 +138,7 @@ class Handler:
                 return node_proxy.proxy
             answers = _SUBRESOURCES.get((resource.group_resource, info.subresource))
             if answers is None and info.subresource == "status" and resource.has_status:
-                answers = _STATUS
+                answers = _PART
             if answers is None or (info.rest and info.subresource != "proxy"):
                 raise errors.no_such_resource()
         elif info.verb not in resource.verbs or (info.name and info.method == "POST"):

@@ -69,7 +69,7 @@ async def patch(call: Call) -> web.StreamResponse:
     form = choose_form(call.request.headers.get("Accept", ""))
     how = bodies.validation(call.info)
     body = await bodies.read(call.request)
-    apply = patches.parse(body.content_type, body.data)
+    apply = patches.parse(body.content_type, body.data, call.resource.type)
 
     def change(old: Any) -> Any:
         raw = apply(codec.to_builtins(old))

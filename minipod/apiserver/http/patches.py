@@ -1,4 +1,4 @@
-"""Patches: JSON merge patch (RFC 7396) and JSON patch (RFC 6902) on plain values."""
+"""Patches on plain values: JSON merge patch (RFC 7396), JSON patch (RFC 6902), strategic merge patch (strategic.py)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from minipod.api import codec, errors
 from minipod.api.errors import StatusError
+from minipod.apiserver.http import strategic
 
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -22,12 +23,14 @@ Patch = Callable[[Any], Any]
 """From the object's plain values to the patched ones; the former are not changed."""
 
 
-def parse(content_type: str, data: bytes) -> Patch:
-    """Raises StatusError 400 for what is no patch, 415 for a kind of patch there is not."""
-    if content_type == MERGE:
+def parse(content_type: str, data: bytes, type_: type[Any]) -> Patch:
+    """A patch of an object of `type_`. Raises StatusError 400 for what is no patch, 415 for a kind there is not."""
+    if content_type in (MERGE, STRATEGIC):
         patch = codec.parse(data)
         if not isinstance(patch, dict):
             raise errors.bad_request("a merge patch must be an object")
+        if content_type == STRATEGIC:
+            return lambda value: strategic.merge(type_, value, patch)
         return lambda value: merge(value, patch)
     if content_type == JSON_PATCH:
         operations = codec.parse(data)
@@ -38,8 +41,8 @@ def parse(content_type: str, data: bytes) -> Patch:
                 f"a JSON patch may have {MAX_OPERATIONS} operations, not {len(operations)}"
             )
         return lambda value: apply_operations(value, operations)
-    error = errors.unsupported_media_type((MERGE, JSON_PATCH))
-    if content_type in (STRATEGIC, *APPLY):
+    error = errors.unsupported_media_type((MERGE, JSON_PATCH, STRATEGIC))
+    if content_type in APPLY:
         error.message += f" ({content_type} is not supported by this version of minipod)"
     raise error
 

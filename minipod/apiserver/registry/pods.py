@@ -1,11 +1,16 @@
-"""Pods: the status is the kubelet's, the node is the scheduler's, and an end takes its grace period."""
+"""Pods: the status is the kubelet's, the node is the scheduler's, and an end takes its grace period.
+
+Two more subresources write a part of the spec: ephemeralcontainers and resize.
+"""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
 from minipod.api import core_v1, errors, pod_resources, timestamps
+from minipod.api.field_errors import FieldError, forbidden
 from minipod.api.scheme import PODS
+from minipod.api.validation import validate_ephemeral_containers_update, validate_resize
 from minipod.apiserver.registry import deletion
 from minipod.apiserver.registry.options import DeleteOptions
 from minipod.apiserver.registry.strategy import Strategy
@@ -28,10 +33,63 @@ class PodStrategy(Strategy):
         super().prepare_status_update(new, old)
         new.status.qosClass = new.status.qosClass or old.status.qosClass
 
+    def prepare_subresource_update(self, subresource: str, new: core_v1.Pod, old: core_v1.Pod) -> None:
+        if subresource == "ephemeralcontainers":
+            spec = replace(old.spec, ephemeralContainers=new.spec.ephemeralContainers)
+        elif subresource == "resize":
+            _check_same_containers(new, old)
+            spec = _resized(new.spec, old.spec)
+        else:
+            raise errors.no_such_resource()
+        new.metadata, new.spec, new.status = replace(old.metadata), spec, old.status
+
+    def validate_subresource_update(
+        self, subresource: str, new: core_v1.Pod, old: core_v1.Pod
+    ) -> list[FieldError]:
+        if subresource == "resize":
+            return validate_resize(new, old)
+        return validate_ephemeral_containers_update(new, old)
+
     def plan_deletion(self, obj: core_v1.Pod, options: DeleteOptions) -> Decision:
         grace = grace_period(obj, options.grace_period_seconds)
         requested = options.grace_period_seconds is not None
         return deletion.plan(obj, grace, requested=requested, now_us=options.requested_at)
+
+
+def _resized(new: core_v1.PodSpec, old: core_v1.PodSpec) -> core_v1.PodSpec:
+    """`old` with the resources and resize policies of `new`: all else in it counts as not said, as in Kubernetes."""
+
+    def resized(now: list[core_v1.Container], before: list[core_v1.Container]) -> list[core_v1.Container]:
+        return [
+            replace(kept, resources=one.resources, resizePolicy=one.resizePolicy)
+            for one, kept in zip(now, before, strict=True)
+        ]
+
+    return replace(
+        old,
+        resources=new.resources,
+        containers=resized(new.containers, old.containers),
+        initContainers=resized(new.initContainers, old.initContainers),
+    )
+
+
+def _check_same_containers(new: core_v1.Pod, old: core_v1.Pod) -> None:
+    """Raises StatusError 422: resources are taken over container by container."""
+    problems = []
+    for field in ("containers", "initContainers"):
+        now, before = getattr(new.spec, field), getattr(old.spec, field)
+        if len(now) != len(before):
+            why = f"{field} may not be added or removed on resize"
+            problems.append(forbidden(f"spec.{field}", why))
+            continue
+        why = f"{field} may not be renamed or reordered on resize"
+        problems += [
+            forbidden(f"spec.{field}[{index}].name", why)
+            for index, (one, other) in enumerate(zip(now, before, strict=True))
+            if one.name != other.name
+        ]
+    if problems:
+        raise errors.invalid("Pod", old.metadata.name or "", problems)
 
 
 def grace_period(pod: core_v1.Pod, requested: int | None) -> int:

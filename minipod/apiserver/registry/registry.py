@@ -166,7 +166,7 @@ class Registry:
         subresource: str = "",
         options: WriteOptions = NO_OPTIONS,
     ) -> Stored:
-        """Replace an object (or, with subresource "status", its status) by what `change` makes of it.
+        """Replace an object (with a subresource: the part of it that this is about) by what `change` makes of it.
 
         `change` gets the shared object and returns one of its own.
         """
@@ -177,7 +177,8 @@ class Registry:
             new = change(latest.obj)
             metadata.check_current(resource, new.metadata, latest.obj.metadata)
             self._prepare_update(resource, new, latest.obj, subresource, options)
-            return self._replacement(resource, new, latest, durable=not subresource)
+            # A kubelet reports a status again; what a user has asked for must survive a power cut.
+            return self._replacement(resource, new, latest, durable=subresource != "status")
 
         return await self._change(resource, name, namespace, decide, options)
 
@@ -240,10 +241,17 @@ class Registry:
         if subresource == "status":
             strategy.prepare_status_update(new, old)
             return
-        metadata.prepare_update(new.metadata, old.metadata)
-        strategy.prepare_update(new, old)
+        if subresource:
+            strategy.prepare_subresource_update(subresource, new, old)
+        else:
+            metadata.prepare_update(new.metadata, old.metadata)
+            strategy.prepare_update(new, old)
         self._admit(Operation.UPDATE, resource, new, old)
-        _check(resource, new, strategy.validate_update(new, old))
+        if subresource:
+            problems = strategy.validate_subresource_update(subresource, new, old)
+        else:
+            problems = strategy.validate_update(new, old)
+        _check(resource, new, problems)
         if strategy.counts_generations:
             metadata.count_generation(new, old)
         if options.warnings is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from minipod.api import support
+from minipod.api import errors, support
 from minipod.api.field_errors import FieldError
 from minipod.api.scheme import Resource
 from minipod.api.validation import validate, validate_update
@@ -42,6 +42,13 @@ class Strategy:
         new.metadata = old.metadata
         if hasattr(old, "spec"):
             new.spec = old.spec
+
+    def prepare_subresource_update(self, subresource: str, new: Any, old: Any) -> None:  # noqa: ARG002
+        """Keep everything but what a subresource other than status may change. Raises StatusError."""
+        raise errors.no_such_resource()
+
+    def validate_subresource_update(self, subresource: str, new: Any, old: Any) -> list[FieldError]:  # noqa: ARG002
+        return []
 
     def validate(self, new: Any) -> list[FieldError]:
         return validate(new)

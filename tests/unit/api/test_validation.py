@@ -110,7 +110,7 @@ def test_a_pod_with_everything_is_fine() -> None:
         container(
             command=["a"],
             ports=[
-                {"containerPort": 80, "hostPort": 80},
+                {"containerPort": 80, "hostPort": 80, "name": "http"},
                 {"containerPort": 80, "hostPort": 80, "protocol": "UDP"},
             ],
             env=[{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}}],
@@ -118,7 +118,7 @@ def test_a_pod_with_everything_is_fine() -> None:
             resources={"limits": {"cpu": "1", "memory": "1Gi", "hugepages-2Mi": "4Mi", "x.y/gpu": 1}},
             volumeMounts=[{"name": "v", "mountPath": "/v", "subPathExpr": "$(A)/x..y"}],
             livenessProbe={"httpGet": {"port": "http"}},
-            lifecycle={"preStop": {"sleep": {"seconds": 5}}},
+            lifecycle={"preStop": {"sleep": {"seconds": 5}}, "stopSignal": "SIGRTMIN+3"},
             securityContext={"runAsUser": 0, "procMount": "Unmasked"},
         ),
         initContainers=[

@@ -107,7 +107,7 @@ HANDLERS: list[Case] = [
     ),
     (
         "scheme",
-        [container(readinessProbe={"httpGet": {"port": "http", "scheme": "ftp"}})],
+        [container(readinessProbe={"httpGet": {"port": 80, "scheme": "ftp"}})],
         {},
         'spec.containers[0].readinessProbe.httpGet.scheme: Unsupported value: "ftp": supported values: "HTTP", "HTTPS"',
     ),

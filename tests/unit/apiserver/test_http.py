@@ -120,10 +120,20 @@ def test_json_patch(api: ApiClient) -> None:
 
 def test_patches_there_are_not_are_named(api: ApiClient) -> None:
     api.create(PODS, manifest())
-    error = refused(
-        lambda: api.patch(f"{PODS}/web", {}, content_type=STRATEGIC_MERGE_PATCH), 415, "merge-patch+json"
+    kind = "application/apply-patch+yaml"
+    error = refused(lambda: api.patch(f"{PODS}/web", {}, content_type=kind), 415, "merge-patch+json")
+    assert f"{kind} is not supported" in error.message
+
+
+def test_a_strategic_merge_patch(api: ApiClient) -> None:
+    api.create(PODS, manifest())
+    change = {"spec": {"containers": [{"name": "app", "image": "other"}]}}
+    patched = api.patch(f"{PODS}/web", change, content_type=STRATEGIC_MERGE_PATCH)
+    assert [(c["name"], c["image"]) for c in patched["spec"]["containers"]] == [("app", "other")]
+    nameless = {"spec": {"containers": [{"image": "other"}]}}
+    refused(
+        lambda: api.patch(f"{PODS}/web", nameless, content_type=STRATEGIC_MERGE_PATCH), 400, "merge key name"
     )
-    assert "strategic-merge-patch+json is not supported" in error.message
 
 
 def test_dry_run(api: ApiClient) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minipod.api import core_v1
 from minipod.api.errors import StatusError
 from minipod.apiserver.http import patches
 
@@ -157,18 +158,19 @@ def test_json_patch_ends_in_a_document_or_a_refusal(document: Any, operations: A
         (patches.JSON_PATCH, b"{}", 400),
         (patches.JSON_PATCH, b"[1]", 400),
         (patches.JSON_PATCH, b"[" + b",".join([b"{}"] * 10_001) + b"]", 413),
-        (patches.STRATEGIC, b"{}", 415),
+        (patches.STRATEGIC, b"[]", 400),
         ("application/apply-patch+yaml", b"{}", 415),
         ("", b"{}", 415),
     ],
 )
 def test_patches_that_are_none(content_type: str, data: bytes, code: int) -> None:
     with pytest.raises(StatusError) as refused:
-        patches.parse(content_type, data)
+        patches.parse(content_type, data, core_v1.Pod)
     assert refused.value.code == code
 
 
 def test_a_merge_patch_as_deep_as_the_sea_is_refused() -> None:
     data = b'{"a":' * 400 + b"1" + b"}" * 400
-    with pytest.raises(StatusError):
-        patches.parse(patches.MERGE, data)({})
+    for kind in (patches.MERGE, patches.STRATEGIC):
+        with pytest.raises(StatusError):
+            patches.parse(kind, data, core_v1.Pod)({})
