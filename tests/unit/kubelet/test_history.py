@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from minipod.api import core_v1
-from minipod.kubelet.history import journal_file, shelf
+from minipod.kubelet.history import shelf
 from minipod.kubelet.history.entries import Entry, Step, printable
 from minipod.kubelet.history.journal import PodHistory
 from minipod.kubelet.history.journal_file import MAX_BYTES, parse, read, worth_keeping
@@ -222,11 +222,11 @@ def test_a_full_disk_disturbs_nobody_and_is_told_once(
 
     history.note(pod(), Step.NOTE, "before")
     history.flush()
-    monkeypatch.setattr(journal_file.os, "write", full)
+    monkeypatch.setattr("minipod.kubelet.history.journal_file.os.write", full)
     for n in range(3):
         history.note(pod(), Step.NOTE, f"lost {n}")
         history.flush()
-    monkeypatch.setattr(journal_file.os, "write", real)
+    monkeypatch.setattr("minipod.kubelet.history.journal_file.os.write", real)
     history.note(pod(), Step.NOTE, "after")
     assert [entry.message for entry in entries(history)] == ["before", "after"]
     assert len(caplog.records) == 1
