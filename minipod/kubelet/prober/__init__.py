@@ -1,0 +1,1 @@
+"""Probes of running containers, and the handlers that probes and lifecycle hooks share."""
