@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from minipod.api import core_v1
-from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet import events
 from minipod.kubelet.history.entries import MAX_DETAIL, Detail, Step, printable
 from minipod.kubelet.history.journal_file import MAX_BYTES
@@ -20,7 +19,7 @@ from minipod.kubelet.history.log_tail import log_tail as read_log_tail
 from minipod.kubelet.history.pod_journal import PodJournal
 from minipod.kubelet.history.shelf import Shelf
 from minipod.kubelet.history.transitions import transitions
-from minipod.kubelet.history.vocabulary import how_it_ended, step_of
+from minipod.kubelet.history.vocabulary import beginnings, how_it_ended, step_of
 from minipod.kubelet.pod_names import log_directory_name
 from minipod.kubelet.status.generate import terminated_state
 from minipod.kubelet.status.records import ContainerRecord, History
@@ -203,7 +202,8 @@ class PodHistory:
             self._complain(error)
             fresh = False
         if fresh:
-            _begin(journal, pod)
+            for entry in beginnings(pod):
+                journal.add(entry.step, entry.message, at=entry.at, failed=entry.failed)
         self._open[uid] = journal
         return journal
 
@@ -229,16 +229,6 @@ class PodHistory:
         if not self._failing:
             log.warning("cannot keep the history of pods: %s", error)
         self._failing = True
-
-
-def _begin(journal: PodJournal, pod: core_v1.Pod) -> None:
-    """What happened before this node knew of the pod."""
-    if created := to_epoch_us(pod.metadata.creationTimestamp):
-        journal.add(Step.CREATED, "the pod was created", at=created)
-    for condition in pod.status.conditions:
-        if condition.type == "PodScheduled" and condition.status == "True":
-            at = to_epoch_us(condition.lastTransitionTime) or created
-            journal.add(Step.SCHEDULED, f"assigned to node {printable(pod.spec.nodeName or '')}", at=at)
 
 
 def _bounded(detail: Detail | None) -> dict[str, str | int | bool]:

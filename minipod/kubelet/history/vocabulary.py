@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 
+from minipod.api import core_v1
+from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet import events
-from minipod.kubelet.history.entries import Step
+from minipod.kubelet.history.entries import Entry, Step, printable
 from minipod.kubelet.status.records import ContainerRecord
 
 _STEPS = {
@@ -46,6 +48,20 @@ def step_of(type_: str, reason: str) -> Step | None:
     if "Restart" in reason:
         return Step.RESTART
     return Step.PROBLEM if type_ == events.WARNING else Step.NOTE
+
+
+def beginnings(pod: core_v1.Pod) -> list[Entry]:
+    """What happened before this node knew of the pod, as the Pod tells it, to the second."""
+    created = to_epoch_us(pod.metadata.creationTimestamp)
+    found = [Entry(id=1, at=created, step=Step.CREATED, message="the pod was created")] if created else []
+    for condition in pod.status.conditions:
+        if condition.type != "PodScheduled":
+            continue
+        bound = condition.status == "True"
+        message = f"assigned to node {pod.spec.nodeName}" if bound else f"not scheduled: {condition.message}"
+        at = to_epoch_us(condition.lastTransitionTime) or created
+        found.append(Entry(id=2, at=at, step=Step.SCHEDULED, message=printable(message), failed=not bound))
+    return found
 
 
 def signal_name(number: int) -> str:

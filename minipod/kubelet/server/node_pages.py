@@ -7,6 +7,7 @@ POST   images/import                      body: a docker-save or OCI archive
 POST   images/build-rootfs?name=NAME      body: a tar of the root file system
 DELETE images?name=NAME[&force=true]
 GET    pods/UID/anatomy
+GET    pods/NAMESPACE/NAME/history[?uid=UID]
 GET    stats/summary
 POST   down[?gracePeriodSeconds=N]
 """
@@ -23,6 +24,7 @@ from minipod.api.scheme import PODS
 from minipod.client.node import ProxyRequest, ProxyResponse
 from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.server import anatomy, image_pages, stats
+from minipod.kubelet.server.history_pages import history_page
 from minipod.kubelet.services import Services
 
 
@@ -51,6 +53,10 @@ class NodePages:
             case ["pods", uid, "anatomy"]:
                 _expect(request, "GET")
                 return _json(await self._anatomy(uid))
+            case ["pods", namespace, name, "history"]:
+                _expect(request, "GET")
+                uid = request.query.get("uid", "")
+                return _json(await history_page(self._services, self._workers, namespace, name, uid))
             case ["stats", "summary"]:
                 _expect(request, "GET")
                 pods = [worker.current_pod for worker in self._workers.values()]
