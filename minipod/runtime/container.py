@@ -22,6 +22,7 @@ from minipod.runtime import resources
 from minipod.runtime.child import exit_code
 from minipod.runtime.children import Child, Children, close_all, failure_of, now_us
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
+from minipod.runtime.exec_groups import ExecGroups
 from minipod.runtime.host_devices import open_null
 from minipod.runtime.launcher import Launcher
 from minipod.runtime.logs import LogFile
@@ -68,6 +69,7 @@ class Container:
     def __init__(self, config: ContainerConfig, sandbox: Surroundings) -> None:
         """Launches. What goes wrong with that is told when the container is to start."""
         self.leaf = sandbox.cgroup / config.id
+        self.exec_groups = ExecGroups(self.leaf)
         self.rootfs = config.rootfs
         self.stdin = -1
         """The near end of the container's stdin pipe or terminal."""
@@ -171,16 +173,8 @@ class Container:
             self.stdin = -1
 
     def remove_leaf(self) -> bool:
-        """Whether the cgroup leaf is gone; it cannot go while a process is dying in it."""
-        try:
-            os.rmdir(self.leaf)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
-            return False
-        return True
+        """Whether the cgroup leaf is gone, with all below it; it cannot go while a process is dying there."""
+        return cgroup.remove_empty(self.leaf)
 
     # -- events of the first process --------------------------------------------------------------------------------
 

@@ -7,13 +7,13 @@ with it, so a daemon that is killed hangs up on its clients' processes as it wou
 from __future__ import annotations
 
 import os
-import signal
+from pathlib import Path
 from typing import Protocol
 
 from minipod.linux.cgroup2 import cgroup
 from minipod.runtime.channel import Message, StreamsEnded, StreamsOpened
 from minipod.runtime.children import Child, Children, close_all, failure_of, now_us
-from minipod.runtime.container import Container
+from minipod.runtime.container import Container, kill_leaf
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
 from minipod.runtime.host_devices import open_null
 from minipod.runtime.launcher import Launcher
@@ -39,7 +39,7 @@ class Owner(Protocol):
 
 
 class ExecSession:
-    """One more process in a running container."""
+    """One more process in a running container, in a cgroup of its own below the container's."""
 
     def __init__(self, streams_id: int, container: Container, owner: Owner, request: Request) -> None:
         self._id = streams_id
@@ -48,6 +48,7 @@ class ExecSession:
         self._request = request
         self._near: dict[str, int] = {}
         self._child: Child | None = None
+        self._group: Path | None = None
         self._tty = False
 
     def start(self, config: ExecConfig, launcher: Launcher, children: Children) -> None:
@@ -61,11 +62,12 @@ class ExecSession:
         far: tuple[int, int, int] | None = None
         try:
             far = None if config.tty else self._pipes(config)
-            leaf = cgroup.directory_fd(self._container.leaf)
+            self._group = self._container.exec_groups.make()
+            group_fd = cgroup.directory_fd(self._group)
             try:
-                launched = launcher.launch_exec(config.process, target.pidfd, cgroup_fd=leaf, stdio=far)
+                launched = launcher.launch_exec(config.process, target.pidfd, cgroup_fd=group_fd, stdio=far)
             finally:
-                os.close(leaf)
+                os.close(group_fd)
         except StartError as error:
             self.failed(error.failure, now_us())
             return
@@ -80,12 +82,9 @@ class ExecSession:
         """Nothing to do: the daemon holds the only near end."""
 
     def close(self) -> None:
-        """The near end is gone. A terminal hangs up by itself; without one, who still runs is killed."""
-        if self._child is not None and not self._tty:
-            try:
-                os.killpg(self._child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                signal.pidfd_send_signal(self._child.pidfd, signal.SIGKILL)
+        """The near end is gone. A terminal hangs up by itself; without one, all that the exec started is killed."""
+        if self._group is not None and not self._tty:
+            kill_leaf(self._group)
 
     def started(self, at: int) -> None:  # noqa: ARG002
         if self._child is not None and self._child.console >= 0:
@@ -95,16 +94,22 @@ class ExecSession:
         self._request.answer(StreamsOpened(self._id, tuple(near)), tuple(near.values()))
 
     def ended(self, code: int, signum: int, at: int) -> None:  # noqa: ARG002
-        self._child = None
+        self._gone()
         self._owner.send(StreamsEnded(self._id, ProcessExit(code, signum)))
         self._owner.session_ended(self._id)
 
     def failed(self, failure: StartFailure, at: int) -> None:  # noqa: ARG002
-        self._child = None
+        self._gone()
         close_all(self._near.values())
         self._near = {}
         self._request.refuse(StartError(failure))
         self._owner.session_ended(self._id)
+
+    def _gone(self) -> None:
+        self._child = None
+        group, self._group = self._group, None
+        if group is not None:
+            self._container.exec_groups.ended(group)
 
     def _pipes(self, config: ExecConfig) -> tuple[int, int, int]:
         """The process's ends of its streams; the others go to `_near`."""

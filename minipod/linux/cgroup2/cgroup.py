@@ -174,12 +174,53 @@ def remove(group: Path, timeout: float = 5.0) -> None:
             raise
 
 
+def remove_empty(group: Path) -> bool:
+    """Remove the group and all below it at once, as far as no process is there; whether it is gone.
+
+    Kills nothing and waits for nothing. Raises OSError for anything but a process in the way.
+    """
+    if _remove_one(group):
+        return True
+    below = _below(group)
+    for child in reversed(below):
+        _remove_one(child)
+    return bool(below) and _remove_one(group)
+
+
+def _remove_one(group: Path) -> bool:
+    try:
+        os.rmdir(group)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        # EBUSY: processes, or groups below; a plain directory that stands in for a group (a rehearsal) has another word.
+        if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
+            raise
+        return False
+    return True
+
+
 def _remove_tree(group: Path) -> None:
-    with os.scandir(group) as entries:
-        children = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
-    for child in children:
-        _remove_tree(child)
+    for child in reversed(_below(group)):
+        child.rmdir()
     group.rmdir()
+
+
+def _below(group: Path) -> list[Path]:
+    """All groups below, parents first. Without recursion: who may make groups chooses how deep."""
+    found: list[Path] = []
+    waiting = [group]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                children = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
+                raise
+            continue
+        found += children
+        waiting += children
+    return found
 
 
 def _unescape(field: str) -> str:

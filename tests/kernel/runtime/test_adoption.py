@@ -18,13 +18,12 @@ from typing import Any
 
 import pytest
 
-from minipod.linux.cgroup2 import cgroup
 from minipod.runtime import wire
 from minipod.runtime.errors import ShimGoneError, WrongStateError
 from minipod.runtime.service import RuntimeService
 from minipod.runtime.types import ContainerState, SandboxState, SandboxStatus
 from tests.helpers.wait import wait_until
-from tests.kernel.runtime.world import World
+from tests.kernel.runtime.world import World, processes_below
 
 PROJECT = Path(__file__).parents[3]
 
@@ -166,10 +165,10 @@ asyncio.run(main())
     )
     assert other.stdout is not None
     assert await other.stdout.readline() == b"ready\n"
-    assert len(cgroup.processes(leaf)) == 3
+    assert len(processes_below(leaf)) == 3
     other.kill()
     await other.wait()
-    await asyncio.to_thread(wait_until, lambda: cgroup.processes(leaf) == [container.pid])
+    await asyncio.to_thread(wait_until, lambda: processes_below(leaf) == [container.pid])
     assert world.status(container).state is ContainerState.RUNNING
 
 

@@ -7,6 +7,8 @@ import errno
 import os
 import resource
 import signal
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,7 @@ from minipod.runtime.errors import NotFoundError, RuntimeServiceError, StartErro
 from minipod.runtime.streams import ProcessStreams
 from minipod.runtime.types import ContainerStatus, ExecConfig, ProcessExit
 from tests.helpers.wait import wait_until
-from tests.kernel.runtime.world import World, process
+from tests.kernel.runtime.world import CAPABILITIES, World, process, processes_below
 
 
 async def sleeper(world: World) -> ContainerStatus:
@@ -46,8 +48,16 @@ async def read_until(streams: ProcessStreams, mark: bytes) -> bytes:
     return found
 
 
+def leaf(world: World, container: ContainerStatus) -> Path:
+    return world.cgroup_root / world.word / "pod-1" / container.id
+
+
+def exec_groups(world: World, container: ContainerStatus) -> list[Path]:
+    return list(leaf(world, container).glob("minipod-exec-*"))
+
+
 def processes(world: World, container: ContainerStatus) -> list[int]:
-    return cgroup.processes(world.cgroup_root / world.word / "pod-1" / container.id)
+    return processes_below(leaf(world, container))
 
 
 async def until_alone(world: World, container: ContainerStatus) -> None:
@@ -156,14 +166,68 @@ async def test_closing_a_terminal_hangs_up(world: World) -> None:
     await until_alone(world, container)
 
 
-async def test_closing_without_a_terminal_kills_the_group(world: World) -> None:
+ESCAPES = (
+    "trap '' HUP TERM PIPE; sleep 1000 & setsid sleep 1000 & setsid sh -c 'sleep 1000 & exec sleep 1000' &"
+)
+"""Together with the shell and what it does next: five processes, in three sessions."""
+
+
+async def test_closing_without_a_terminal_kills_all_of_it(world: World) -> None:
     container = await sleeper(world)
-    streams = await start(
-        world, container, "sh", "-c", "trap '' HUP TERM PIPE; echo ready; sleep 1000 & sleep 1000"
-    )
+    streams = await start(world, container, "sh", "-c", f"{ESCAPES} echo ready; exec sleep 1000")
     await read_until(streams, b"ready")
+    await asyncio.to_thread(wait_until, lambda: len(processes(world, container)) == 6)
+    (group,) = exec_groups(world, container)
+    assert len(cgroup.processes(group)) == 5
     await streams.close()
     await until_alone(world, container)
+
+
+async def test_execs_do_not_end_each_other(world: World) -> None:
+    container = await sleeper(world)
+    first = await start(world, container, "sleep", "1000")
+    second = await start(world, container, "cat", stdin=True)
+    await first.close()
+    await asyncio.to_thread(wait_until, lambda: len(processes(world, container)) == 2)
+    await second.close_stdin()
+    assert await second.wait() == ProcessExit(0)
+    await second.close()
+
+
+async def test_the_cgroup_of_an_exec_goes_with_its_last_process(world: World) -> None:
+    container = await sleeper(world)
+    for _ in range(3):
+        await (await start(world, container, "true")).wait()
+    assert exec_groups(world, container) == []
+    killed = await start(world, container, "sleep", "1000")
+    await killed.close()
+    left = await start(world, container, "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 &")
+    await left.wait()
+    await until_gone(world, container, count=2)
+    (group,) = exec_groups(world, container)
+    cgroup.kill(group)
+    await until_alone(world, container)
+    await (await start(world, container, "true")).wait()
+    assert exec_groups(world, container) == []
+
+
+async def until_gone(world: World, container: ContainerStatus, *, count: int) -> None:
+    """Groups are swept whenever an exec ends."""
+    async with asyncio.timeout(10):
+        while len(processes(world, container)) > count or len(exec_groups(world, container)) >= count:
+            await (await start(world, container, "true")).wait()
+
+
+async def test_a_container_that_ends_takes_what_its_execs_left_along(world: World) -> None:
+    container = await sleeper(world)
+    await (await start(world, container, "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 &")).wait()
+    assert len(processes(world, container)) == 2
+    (group,) = exec_groups(world, container)
+    await world.service.kill_container("pod-1", container.id)
+    await world.ended(container)
+    await world.service.remove_container("pod-1", container.id)
+    assert not group.exists()
+    assert not leaf(world, container).exists()
 
 
 async def test_closing_wakes_who_reads_and_who_writes(world: World) -> None:
@@ -185,6 +249,62 @@ async def test_what_an_exec_left_in_the_background_goes_on(world: World) -> None
     assert await streams.wait() == ProcessExit(0)
     await streams.close()
     assert len(processes(world, container)) == 2
+    (left,) = exec_groups(world, container)
+    assert len(cgroup.processes(left)) == 1
+
+
+PRIVILEGED = {
+    "destination": "/sys/fs/cgroup",
+    "type": "cgroup",
+    "source": "cgroup",
+    "options": ["nosuid", "noexec", "nodev", "relatime"],
+}
+
+
+async def privileged_sleeper(world: World, script: str) -> ContainerStatus:
+    """A container that may write its cgroup, and has done so with `script` (in its own group) before this returns."""
+    sandbox = await world.service.run_sandbox(world.sandbox())
+    rights = (*CAPABILITIES, "CAP_SYS_ADMIN")
+    all_rights = dict.fromkeys(("bounding", "effective", "permitted"), rights)
+    config = world.container(
+        sandbox,
+        "sh",
+        "-c",
+        f"cd /sys/fs/cgroup; {script}; echo ready; exec sleep 1000",
+        process={"capabilities": all_rights},
+    )
+    document = {**config.oci, "mounts": [*config.oci["mounts"], PRIVILEGED]}
+    config = replace(config, oci=document)
+    await world.service.create_container("pod-1", config)
+    status = await world.service.start_container("pod-1", config.id)
+    await asyncio.to_thread(wait_until, lambda: b"ready" in config.log_path.read_bytes())
+    return status
+
+
+async def test_an_exec_finds_a_cgroup_beside_those_a_privileged_container_made(world: World) -> None:
+    container = await privileged_sleeper(world, "mkdir minipod-exec-1 minipod-exec-2 -p deep/er")
+    streams = await start(world, container, "sh", "-c", "cat /proc/self/cgroup | grep ^0; exec sleep 1000")
+    assert await read_until(streams, b"\n") == b"0::/minipod-exec-3\n"
+    await streams.close()
+    await until_alone(world, container)
+    await world.service.remove_container("pod-1", container.id)
+    assert not leaf(world, container).exists()
+
+
+async def test_an_exec_starts_in_a_container_that_hands_out_its_controllers(world: World) -> None:
+    available = cgroup.controllers(world.cgroup_root)
+    if not available:
+        pytest.skip("this host's cgroup2 has no controller")
+    name = min(available)
+    cgroup.create(world.cgroup_root, f"{world.word}/pod-1/x", enable=(name,))
+    container = await privileged_sleeper(
+        world, f"mkdir init; echo 0 > init/cgroup.procs; echo +{name} > cgroup.subtree_control"
+    )
+    with pytest.raises(OSError, match="busy"):
+        cgroup.add_process(leaf(world, container), os.getpid())
+    streams = await start(world, container, "echo", "up")
+    assert (await read_all(streams))["stdout"] == b"up\n"
+    await streams.close()
 
 
 async def test_the_end_of_the_container_ends_its_execs(world: World) -> None:

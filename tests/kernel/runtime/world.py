@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -194,6 +195,15 @@ class World:
             cgroup.kill(group)
             cgroup.remove(group, 5)
             assert not populated, "processes were left in the test's cgroup"
+
+
+def processes_below(group: Path) -> list[int]:
+    """The pids in a cgroup and in those below it, which may go while they are looked at."""
+    found: list[int] = []
+    for directory, _, _ in os.walk(group):
+        with contextlib.suppress(OSError):
+            found += cgroup.processes(Path(directory))
+    return sorted(found)
 
 
 def namespaces(infra_pid: int, pid: NamespaceMode) -> list[dict[str, str]]:
