@@ -33,6 +33,7 @@ VERBS = {
         "logs": "Print the logs of a container",
         "exec": "Run a command in a container",
         "attach": "Attach to a running container",
+        "why": "Say why a pod is not Ready, and what happened to it",
         "anatomy": "Draw what a pod is made of: processes, namespaces, cgroups, network, layers",
         "top": "Show what pods use",
         "image": "Import, build, list and remove images",
