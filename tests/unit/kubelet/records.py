@@ -65,6 +65,7 @@ def ended(
     ran: float = 1,
     oom: bool = False,
     failure: StartFailure | None = None,
+    hash_: str | None = None,
 ) -> ContainerStatus:
     """Ended `ago` seconds before NOW after having run `ran` seconds."""
     finished = NOW - round(ago * SECOND)
@@ -80,7 +81,7 @@ def ended(
         name,
         attempt,
         delay,
-        None,
+        hash_,
         state=ContainerState.EXITED,
         started_at=started,
         exit=record,

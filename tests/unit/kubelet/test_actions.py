@@ -10,33 +10,10 @@ from typing import Any
 import pytest
 
 from minipod.api import core_v1
-from minipod.kubelet.backoff import BackOffPolicy
-from minipod.kubelet.pods.actions import Held, PodActions, Start, compute_pod_actions
-from minipod.kubelet.status.records import ContainerRecord, histories, latest
-from minipod.runtime.types import ContainerStatus, SandboxStatus
-from tests.unit.kubelet.pods import container, pod
+from minipod.kubelet.pods.actions import Held, PodActions, Start
+from minipod.runtime.types import ContainerStatus
+from tests.unit.kubelet.deciding import decide, names, pod_of
 from tests.unit.kubelet.records import NOW, SECOND, created, ended, running, sandbox
-
-POLICY = BackOffPolicy(initial=10, maximum=300, reset=600)
-
-
-def decide(made: core_v1.Pod, found: SandboxStatus | None) -> PodActions:
-    records: dict[str, ContainerRecord] = latest(histories(made, found))
-    return compute_pod_actions(made, found, records, now=NOW, backoff=POLICY)
-
-
-def pod_of(policy: str = "Always", names: str = "main", init: str = "", **fields: Any) -> core_v1.Pod:
-    return pod(
-        *map(container, names.split()),
-        initContainers=[container(n) for n in init.split()],
-        restartPolicy=policy,
-        **fields,
-    )
-
-
-def names(starts: tuple[Start, ...]) -> list[str]:
-    return [start.name for start in starts]
-
 
 # -- a birth -------------------------------------------------------------------------------------------------------
 
@@ -157,13 +134,26 @@ def test_one_container_is_held_while_another_starts() -> None:
     assert list(found.held) == ["a"]
 
 
-def test_a_changed_image_replaces_the_running_container_whatever_the_policy() -> None:
-    for policy in ("Always", "OnFailure", "Never"):
-        found = decide(pod_of(policy), sandbox(running(attempt=2, hash_="older")))
-        assert [(k.id, k.message) for k in found.kill] == [
-            ("main-2", "Container main definition changed, will be restarted")
-        ]
-        assert found.start == ()
+# -- how a pod ends ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("there", "over"),
+    [
+        # name, policies (Always, OnFailure, Never) under which the pod is over
+        ((ended("a"), running("b")), (False, False, False)),
+        ((ended("a", code=1), running("b")), (False, False, False)),
+        ((ended("a"), ended("b")), (False, True, True)),
+        ((ended("a"), ended("b", code=1)), (False, False, True)),
+        ((ended("a", code=1), ended("b", code=1)), (False, False, True)),
+        ((ended("a"),), (False, False, False)),
+    ],
+)
+def test_a_pod_is_over_when_none_of_its_containers_will_run_again(
+    there: tuple[ContainerStatus, ...], over: tuple[bool, bool, bool]
+) -> None:
+    found = [decide(pod_of(p, names="a b"), sandbox(*there)).over for p in ("Always", "OnFailure", "Never")]
+    assert found == list(over)
 
 
 # -- the sandbox is gone -------------------------------------------------------------------------------------------
