@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from minipod.api import codec, errors
 from minipod.api.errors import StatusError
@@ -26,6 +27,11 @@ V5 = "v5.channel.k8s.io"
 V4 = "v4.channel.k8s.io"
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 _CHANNELS = {"stdout": STDOUT, "stderr": STDERR}
+
+PATIENCE = 0.25
+"""Seconds a client may take to answer a ping before it is taken for one that never will."""
+SETTLING = 0.005
+"""Seconds between a client's first sign of life and the first message to it."""
 
 Open: TypeAlias = Callable[[], Awaitable[ProcessStreams]]
 
@@ -90,33 +96,70 @@ async def _serve(call: Call, open_: Open, final: Callable[[ProcessExit], Status]
         raise errors.bad_request(
             f"Upgrade request required: this server speaks WebSocket ({V5}, {V4}){wanted}"
         )
-    socket = web.WebSocketResponse(protocols=(V5, V4), autoping=True)
+    socket = web.WebSocketResponse(protocols=(V5, V4), autoping=False)
     try:
         await socket.prepare(call.request)
     except web.HTTPException as error:
         raise errors.bad_request(f"cannot upgrade to WebSocket: {error.text or error.reason}") from None
+    meeting = asyncio.create_task(_meet(socket), name="stream-meeting")
     try:
-        streams = await open_()
+        streams = await _opened(open_)
     except StatusError as error:
+        await meeting
         await _finish(socket, error.to_status())
         return socket
-    except Exception:
-        log.exception("cannot open streams")
-        await _finish(socket, errors.internal_error("cannot open the container's streams").to_status())
-        return socket
+    except BaseException:
+        await _end(meeting)
+        raise
     try:
-        await _Session(socket, streams).run(final, stdout=call.info.flag("stdout"))
+        await _Session(socket, streams, await meeting).run(final, stdout=call.info.flag("stdout"))
     finally:
+        await _end(meeting)
         await streams.close()
     return socket
+
+
+async def _opened(open_: Open) -> ProcessStreams:
+    """Raises StatusError for whatever goes wrong."""
+    try:
+        return await open_()
+    except StatusError:
+        raise
+    except Exception as error:
+        log.exception("cannot open streams")
+        raise errors.internal_error("cannot open the container's streams") from error
+
+
+async def _meet(socket: web.WebSocketResponse) -> list[WSMessage]:
+    """Wait until the client can take messages; what it has said meanwhile.
+
+    client-go (as in kubectl 1.32) starts to read before it has registered the channels, and drops a message for one
+    it does not know yet: were all sent with the handshake, it would lose the output or the exit code ("Unknown stream
+    id 3, discarding message"). kube-apiserver never is that fast, it has to dial a kubelet first. So: a ping, whose
+    answer proves that the client reads, and a little time for what it does beside. Streams are opened meanwhile.
+    """
+    early: list[WSMessage] = []
+    with suppress(TimeoutError, ConnectionError):
+        await socket.ping()
+        async with asyncio.timeout(PATIENCE):
+            while not early and (message := await socket.receive()).type is not WSMsgType.PONG:
+                if message.type is WSMsgType.PING:
+                    await socket.pong(message.data)
+                else:
+                    early.append(message)
+    await asyncio.sleep(SETTLING)
+    return early
 
 
 class _Session:
     """Carries bytes both ways until the process has ended or the client has gone."""
 
-    def __init__(self, socket: web.WebSocketResponse, streams: ProcessStreams) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, streams: ProcessStreams, early: Sequence[WSMessage]
+    ) -> None:
         self._socket = socket
         self._streams = streams
+        self._early = early
 
     async def run(self, final: Callable[[ProcessExit], Status], *, stdout: bool) -> None:
         # An empty message tells clients that the other end is connected (as kube-apiserver does).
@@ -140,11 +183,18 @@ class _Session:
 
     async def _listen(self) -> None:
         """Returns when the client has gone."""
+        for message in self._early:
+            await self._hear(message)
         async for message in self._socket:
-            if message.type in (WSMsgType.BINARY, WSMsgType.TEXT):
-                data: bytes = message.data if isinstance(message.data, bytes) else message.data.encode()
-                if data:
-                    await self._take(data[0], data[1:])
+            await self._hear(message)
+
+    async def _hear(self, message: WSMessage) -> None:
+        if message.type is WSMsgType.PING:
+            await self._socket.pong(message.data)
+        elif message.type in (WSMsgType.BINARY, WSMsgType.TEXT):
+            data: bytes = message.data if isinstance(message.data, bytes) else message.data.encode()
+            if data:
+                await self._take(data[0], data[1:])
 
     async def _take(self, channel: int, data: bytes) -> None:
         try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from minipod.api.errors import StatusError
+from minipod.apiserver.http import streams as streams_module
 from minipod.client.http import ApiClient, ApiUnreachableError, Query
 from minipod.client.node import LogRequest, ProxyRequest, StreamRequest
 from minipod.client.streaming import RemoteStreams, StreamExit, open_attach, open_exec
@@ -46,6 +51,37 @@ def everything(streams: RemoteStreams) -> tuple[bytes, bytes, StreamExit]:
     while piece := streams.read():
         out[piece[0]] += piece[1]
     return out["stdout"], out["stderr"], streams.exit()
+
+
+PING, PONG = 0x89, 0x8A
+MASKED_PONG = b"\x8a\x80\0\0\0\0"
+
+
+@contextmanager
+def upgraded(server: ServerThread, **query: str) -> Iterator[tuple[socket.socket, bytearray]]:
+    """An exec over a socket of one's own, after the handshake; with what has been received beyond that."""
+    target = f"{PODS}/web/exec?{urlencode({'stdout': 'true', 'stderr': 'true', **query})}"
+    headers = (
+        "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Protocol: v5.channel.k8s.io\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=="
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.sendall(f"GET {target} HTTP/1.1\r\n{headers}\r\n\r\n".encode())
+        received = bytearray()
+        while b"\r\n\r\n" not in received:
+            received += sock.recv(4096)
+        assert received.startswith(b"HTTP/1.1 101 ")
+        del received[: received.index(b"\r\n\r\n") + 4]
+        yield sock, received
+
+
+def frame(sock: socket.socket, received: bytearray) -> tuple[int, bytes]:
+    """The next (short) frame: its first byte and its data."""
+    while len(received) < 2 or len(received) < 2 + received[1]:
+        received += sock.recv(4096)
+    first, data = received[0], bytes(received[2 : 2 + received[1]])
+    del received[: 2 + len(data)]
+    return first, data
 
 
 class TestLogs:
@@ -158,6 +194,31 @@ class TestExec:
             streams._socket.send(b"")
             streams.close_stdin()
             assert everything(streams) == (b"", b"", StreamExit(0))
+
+    def test_nothing_is_said_before_the_client_listens(
+        self, server: ServerThread, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Until it answers a ping: client-go drops what comes before it has registered its channels."""
+        monkeypatch.setattr(streams_module, "PATIENCE", 60)
+        with upgraded(server, command="echo") as (sock, received):
+            assert frame(sock, received) == (PING, b"")
+            wait_until(lambda: server.node.streams and not server.node.streams[0].output.empty())
+            assert (select.select([sock], [], [], 0.05)[0], received) == ([], bytearray())
+            sock.sendall(MASKED_PONG)
+            assert [frame(sock, received)[1] for _ in range(3)] == [b"\1", b"\1\n", b"\2said\n"]
+
+    def test_a_client_that_answers_no_ping_is_served_too(
+        self, server: ServerThread, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(streams_module, "PATIENCE", 0.01)
+        with upgraded(server, command="echo") as (sock, received):
+            assert [frame(sock, received)[1] for _ in range(3)] == [b"", b"\1", b"\1\n"]
+
+    def test_a_ping_is_answered(self, server: ServerThread, api: ApiClient) -> None:
+        with upgraded(server, command="cat", stdin="true") as (sock, received):
+            sock.sendall(b"\x89\x82\0\0\0\0hi" + MASKED_PONG + b"\x89\x82\0\0\0\0ho")
+            said = [frame(sock, received) for _ in range(4)]
+            assert [data for code, data in said if code == PONG] == [b"hi", b"ho"]
 
     def test_a_lot_of_output_arrives_whole(self, api: ApiClient) -> None:
         with open_exec(api, "default", "web", ["flood", str(8 << 20)]) as streams:

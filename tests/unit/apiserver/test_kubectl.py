@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from minipod.api import core_v1
 from minipod.api.scheme import NODES, PODS
+from tests.helpers.wait import wait_until
 from tests.unit.apiserver.objects import changed, node
 from tests.unit.apiserver.serving import ServerThread
 
@@ -154,3 +156,52 @@ def test_run_and_api_resources(kubectl: Kubectl) -> None:
         kubectl("get", "pod", "tool", "-o", "jsonpath={.spec.containers[0].args}").stdout == '["sleep","1"]'
     )
     assert "pods" in kubectl("api-resources", "-o", "name").stdout.split()
+
+
+def test_apply_twice(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=POD)
+    assert "configured" in kubectl("apply", "-f", "-", stdin=POD.replace("base,", "other,")).stdout
+    image = kubectl("get", "pod", "web", "-o", "jsonpath={.spec.containers[0].image}").stdout
+    assert image == "minipod/other"
+
+
+def test_patch_resize(kubectl: Kubectl) -> None:
+    resources = "resources: {requests: {cpu: 100m}, limits: {cpu: 200m}}"
+    kubectl("create", "-f", "-", stdin=POD.replace("ports:", f"{resources}, ports:"))
+    change = '{"spec": {"containers": [{"name": "app", "resources": {"limits": {"cpu": "%s"}}}]}}'
+    patch = ("patch", "pod", "web", "--subresource", "resize", "--patch")
+    kubectl(*patch, change % "300m")
+    shown = kubectl(
+        "get", "pod", "web", "-o", "jsonpath={.spec.containers[0].resources}{.metadata.generation}"
+    )
+    assert shown.stdout == '{"limits":{"cpu":"300m"},"requests":{"cpu":"100m"}}2'
+    refused = kubectl(*patch, change % "50m", code=1)
+    assert 'Invalid value: "100m": must be less than or equal to cpu limit of 50m' in refused.stderr
+
+
+def test_debug(server: ServerThread, kubectl: Kubectl, web: str) -> None:
+    kubectl("debug", web, "--image=minipod/base", "--target=app", "-c", "look", "--attach=false", "--", "ps")
+    added = json.loads(kubectl("get", "pod", web, "-o", "jsonpath={.spec.ephemeralContainers[0]}").stdout)
+    assert (added["name"], added["targetContainerName"], added["command"]) == ("look", "app", ["ps"])
+
+
+def test_debug_and_attach(server: ServerThread, kubectl: Kubectl, web: str) -> None:
+    """kubectl waits for the container to run before it attaches."""
+    starting = threading.Thread(target=run_ephemeral_container, args=(server,))
+    starting.start()
+    done = kubectl("debug", "-i", web, "--image=minipod/base", "-c", "look", "--", "cat", stdin="in and out")
+    starting.join()
+    assert done.stdout == "in and out"
+
+
+def run_ephemeral_container(server: ServerThread) -> None:
+    def added() -> bool:
+        return bool(server.registry.get(PODS, "web", "default").obj.spec.ephemeralContainers)
+
+    def run(pod: object) -> None:
+        assert isinstance(pod, core_v1.Pod)
+        state = core_v1.ContainerState(running=core_v1.ContainerStateRunning())
+        pod.status.ephemeralContainerStatuses = [core_v1.ContainerStatus(name="look", state=state)]
+
+    wait_until(added)
+    server.call(_update(server, run))
