@@ -64,6 +64,23 @@ def beginnings(pod: core_v1.Pod) -> list[Entry]:
     return found
 
 
+def volumes_message(pod: core_v1.Pod) -> str:
+    """What volumes the pod has: "set up: data (emptyDir), conf (hostPath)"; "" for none."""
+    named = [f"{volume.name} ({_volume_type(volume)})" for volume in pod.spec.volumes]
+    return f"set up: {', '.join(named)}" if named else ""
+
+
+def mounts_message(container: core_v1.Container) -> str:
+    """What of them a container sees: "created, mounts /data (data), /conf (conf)"."""
+    mounts = [f"{mount.mountPath} ({mount.name})" for mount in container.volumeMounts]
+    return f"created, mounts {', '.join(mounts)}" if mounts else "created"
+
+
+def _volume_type(volume: core_v1.Volume) -> str:
+    fields = (field for field in volume.__struct_fields__ if field != "name")
+    return next((field for field in fields if getattr(volume, field) is not None), "emptyDir")
+
+
 def signal_name(number: int) -> str:
     """SIGKILL; "signal 40" for one without a name."""
     try:

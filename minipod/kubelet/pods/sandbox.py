@@ -12,6 +12,8 @@ from minipod.api import core_v1
 from minipod.kubelet import events
 from minipod.kubelet.containers.container_config import PodContext, pod_context, sandbox_config
 from minipod.kubelet.containers.pod_files import Warnings, write_hosts, write_names
+from minipod.kubelet.history.entries import Step
+from minipod.kubelet.history.vocabulary import volumes_message
 from minipod.kubelet.services import Services
 from minipod.kubelet.volumes import manager as volume_manager
 from minipod.kubelet.volumes.types import PodVolumes, VolumeError
@@ -81,6 +83,7 @@ class PodSandbox:
         """
         await self._set_up_volumes(fresh=True)
         config = sandbox_config(self.pod, attempt=attempt, context=self.context, volumes=self.volumes)
+        began = self._services.clock()
         try:
             birth = asyncio.create_task(self._services.runtime.run_sandbox(config))
             try:
@@ -93,6 +96,7 @@ class PodSandbox:
             raise SandboxSetupError(
                 events.FAILED_CREATE_SANDBOX, f"Failed to create pod sandbox: {error}"
             ) from error
+        self._note(Step.SANDBOX, "made" if attempt == 0 else f"made anew (attempt {attempt})", began)
         self._connecting = asyncio.create_task(self._connect())
 
     async def complete(self) -> None:
@@ -153,12 +157,14 @@ class PodSandbox:
         await self.remove()
         self._volumes = None
         await self._services.runtime.removals.run(_destroy, self.context)
+        self._services.history.deleted(self.pod)
 
     async def _set_up_volumes(self, *, fresh: bool) -> None:
         """`fresh`: no container uses them yet, so fsGroup may be applied to what is already in them."""
         if self.context.problem:
             raise SandboxSetupError(events.FAILED_CREATE_SANDBOX, self.context.problem)
         pod, pod_dir, settings = self.pod, self.context.pod_dir, self._services.settings
+        began = self._services.clock()
         try:
             slow = volume_manager.blocks(pod, pod_dir)
             volume_manager.make_pod_directories(pod_dir)
@@ -170,6 +176,8 @@ class PodSandbox:
                 self._volumes = volume_manager.set_up_volumes(pod, pod_dir, settings, change_group=fresh)
         except (VolumeError, OSError) as error:
             raise SandboxSetupError(events.FAILED_MOUNT, str(error)) from error
+        if fresh and (message := volumes_message(pod)):
+            self._note(Step.MOUNT, message, began)
 
     def _write_names(self) -> None:
         context = self.context
@@ -178,12 +186,17 @@ class PodSandbox:
     async def _connect(self) -> None:
         context = self.context
         if not self.networked:
+            began = self._services.clock()
             netns = self._services.runtime.netns_path(context.uid)
             attachment = await self._services.network.attach(context.uid, netns, host_ports(self.pod))
             self._ip = attachment.ip
+            self._note(Step.NETWORK, f"connected, address {attachment.ip}", began)
         self._warn(
             write_hosts(self.pod, context.shared_dir, context.hostname, context.settings, ip=self.pod_ip)
         )
+
+    def _note(self, step: Step, message: str, began: int) -> None:
+        self._services.history.note(self.pod, step, message, began=began, ended=self._services.clock())
 
     def _warn(self, warnings: Warnings) -> None:
         for reason, message in warnings:
