@@ -172,6 +172,9 @@ class Config:
     crash_loop_initial: float = _key(duration, "10s", "first delay of CrashLoopBackOff")
     crash_loop_maximum: float = _key(duration, "5m", "longest delay of CrashLoopBackOff")
     crash_loop_reset: float = _key(duration, "10m", "a run longer than this is forgiven")
+    post_start_timeout: float = _key(
+        duration, "10m", "a postStart hook that takes longer has failed; 0: no limit"
+    )
     container_log_max_size: int = _key(size, "10Mi", "size at which a container's log is rotated")
     container_log_max_files: int = _key(int, "5", "files kept of one container's log")
     log_format: LogFormat = _key(LogFormat, "text", "the daemon's own log: text or json")

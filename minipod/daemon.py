@@ -157,6 +157,7 @@ class Node:
                 maximum=config.crash_loop_maximum,
                 reset=config.crash_loop_reset,
             ),
+            post_start_timeout=config.post_start_timeout or None,
             labels=node_labels(host, config.node_name, dict(config.node_labels)),
         )
 

@@ -66,6 +66,8 @@ class NodeSettings:
     allowed_unsafe_sysctls: tuple[str, ...] = ()
     crash_loop: BackOffPolicy = field(default_factory=BackOffPolicy)
     image_retry: BackOffPolicy = field(default_factory=BackOffPolicy)
+    post_start_timeout: float | None = None
+    """Seconds after which a postStart hook has failed; None: as long as it takes."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The Node's labels, the well-known ones included."""
 

@@ -35,13 +35,21 @@ from minipod.kubelet.containers.process import (
     process_user,
     requested_user,
 )
+from minipod.kubelet.history.entries import Step
+from minipod.kubelet.history.vocabulary import mounts_message
 from minipod.kubelet.pod_names import AnyContainer
 from minipod.kubelet.pods.actions import Start
 from minipod.kubelet.pods.sandbox import PodSandbox
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Waiting
 from minipod.runtime.errors import RuntimeServiceError, StartError
-from minipod.runtime.types import ContainerConfig, ContainerState, ContainerStatus, StartFailure
+from minipod.runtime.types import (
+    ContainerConfig,
+    ContainerState,
+    ContainerStatus,
+    SandboxStatus,
+    StartFailure,
+)
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +112,7 @@ class ContainerStarter:
         except CreateContainerConfigError as error:
             self._wait(container.name, error.reason, str(error), CONFIG_RETRY)
             return False
-        except UserLookupError as error:
+        except (UserLookupError, OSError) as error:
             self._wait(container.name, CREATE_ERROR, str(error), CONFIG_RETRY)
             return False
         except FieldPathError as error:
@@ -117,6 +125,7 @@ class ContainerStarter:
         image = choose_image(container, services.images.resolve(container.image or ""))
         self._event(events.NORMAL, events.PULLED, pulled_message(container), container.name)
         status = services.runtime.status(sandbox.context.uid)
+        infra_pid = status.infra_pid if status else 0
         request = ContainerRequest(
             container=container,
             image=image,
@@ -124,8 +133,9 @@ class ContainerStarter:
             id=secrets.token_hex(32),
             attempt=start.attempt,
             delay=start.delay,
-            infra_pid=status.infra_pid if status else 0,
+            infra_pid=infra_pid,
             pod_ip=sandbox.pod_ip,
+            target_id=self._target(container, status),
         )
         return container_config(
             sandbox.pod,
@@ -135,16 +145,32 @@ class ContainerStarter:
             host_devices=host_devices,
         )
 
+    def _target(self, container: AnyContainer, sandbox: SandboxStatus | None) -> str:
+        """The id of the container whose processes an ephemeral one is to see. Raises CreateContainerConfigError."""
+        name = container.targetContainerName if isinstance(container, core_v1.EphemeralContainer) else None
+        if not name:
+            return ""
+        for status in sandbox.containers if sandbox else ():
+            if status.name == name and status.state is ContainerState.RUNNING:
+                return status.id
+        raise CreateContainerConfigError(
+            f"unable to find target container {name}: it does not run", reason=CREATE_ERROR
+        )
+
     async def _run(self, container: AnyContainer, config: ContainerConfig) -> bool:
         name, uid = container.name, self._sandbox.context.uid
         runtime = self._services.runtime
         reason = CREATE_ERROR
         try:
             await self._forget_old_attempts(name, config.attempt)
+            began = self._services.clock()
             await runtime.create_container(uid, config)
+            self._note(Step.CREATE, mounts_message(container), name, began)
             await self._sandbox.connected()
             reason = RUN_ERROR
+            began = self._services.clock()
             status = await runtime.start_container(uid, config.id)
+            self._note(Step.START, "started", name, began)
         except StartError as error:
             if error.failure.of_subpath:
                 problem = subpath_problem(container, config, error.failure)
@@ -168,6 +194,10 @@ class ContainerStarter:
         for warning in (*status.warnings, *lacking):
             self._event(events.WARNING, events.NOT_AS_ASKED, warning, name)
         return True
+
+    def _note(self, step: Step, message: str, name: str, began: int) -> None:
+        now = self._services.clock()
+        self._services.history.note(self._sandbox.pod, step, message, container=name, began=began, ended=now)
 
     def _created(self, name: str) -> None:
         self._event(events.NORMAL, events.CREATED, f"Created container: {name}", name)

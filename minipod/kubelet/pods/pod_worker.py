@@ -1,8 +1,9 @@
 """One worker per pod UID: it alone acts on that pod, so nothing about a pod is ever done twice at once.
 
-A worker sleeps until something happens (the Pod changed, a process ended, a delay is over), looks, decides with
-the pure functions of actions.py and status/generate.py, acts through sandbox.py, reports, and sleeps again.
-It keeps nothing in memory that could not be found again: a daemon that was killed adopts what it sees.
+A worker sleeps until something happens (the Pod changed, a process or a hook ended, a probe's result changed, a
+delay is over), looks (observer.py), decides with the pure functions of actions.py, acts (pod_starter.py, stopper.py),
+reports, and sleeps again. It keeps nothing in memory that could not be found again: a daemon that was killed adopts
+what it sees.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from collections.abc import Callable, Collection, Iterable
 
 from minipod.api import core_v1, timestamps
 from minipod.api.errors import StatusError
-from minipod.api.scheme import PODS
 from minipod.kubelet import events
 from minipod.kubelet.admission import admit, warnings
 from minipod.kubelet.backoff import MICROSECONDS
-from minipod.kubelet.pods.actions import PodActions, Start, compute_pod_actions
+from minipod.kubelet.pods.actions import Kill, PodActions, compute_pod_actions
 from minipod.kubelet.pods.alarm import Alarm, Retries
 from minipod.kubelet.pods.container_starter import ContainerStarter
-from minipod.kubelet.pods.sandbox import PodSandbox, SandboxSetupError
-from minipod.kubelet.pods.termination import grace_seconds, kill_at, running_containers, stop_containers
+from minipod.kubelet.pods.finisher import End, Finisher
+from minipod.kubelet.pods.observer import Observation, Observer
+from minipod.kubelet.pods.pod_starter import SYNC_RETRY_INITIAL, SYNC_RETRY_MAXIMUM, PodStarter
+from minipod.kubelet.pods.sandbox import PodSandbox
+from minipod.kubelet.pods.stopper import Stopper
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Failed
 from minipod.kubelet.status.pod_reporter import PodReporter, go_duration
@@ -29,15 +32,8 @@ from minipod.kubelet.status.records import History, latest
 
 log = logging.getLogger(__name__)
 
-SYNC_RETRY_INITIAL = 0.5
-SYNC_RETRY_MAXIMUM = 122.0
-"""Seconds between tries at a sandbox that could not be made (mounts, network), as the kubelet waits for volumes."""
-
 REPORT_AFTER = 0.1
 """Seconds after which a sync that still goes on shows how far it is; a quick one writes one status, at its end."""
-
-LAST_WORD_PATIENCE = 5.0
-"""Seconds a deletion waits for the pod's last status to be written."""
 
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
@@ -59,16 +55,25 @@ class PodWorker:
         self._gone = False
         self._shutdown_grace: float | None = None
         self._shut_down = asyncio.Event()
-        self._over = False
+        self._completed = False
+        """Nothing of the pod is to run again."""
+        self._seen_to = End.NONE
+        """Which end has been seen to: the last status is written, its room is free."""
         self._failed = _failure_on_record(pod)
+        self._restarts: dict[str, str] = {}
+        """Containers a user has asked to restart, by name, and the id of the attempt that is to be replaced."""
         self._retries = Retries(services.clock, initial=SYNC_RETRY_INITIAL, maximum=SYNC_RETRY_MAXIMUM)
-        self._sandbox_retries = Retries(
-            services.clock, initial=SYNC_RETRY_INITIAL, maximum=SYNC_RETRY_MAXIMUM
-        )
-        self._sandbox_retry_at: int | None = None
         self.sandbox = PodSandbox(pod, services)
-        self._starter = ContainerStarter(self.sandbox, services)
+        self._containers = ContainerStarter(self.sandbox, services)
+        self._starter = PodStarter(
+            self.sandbox, self._containers, services, called_off=lambda: self._end is not End.NONE
+        )
+        self._observer = Observer(services, self.sandbox.context, self._alarm.ring)
+        self._stopper = Stopper(services, self.uid, self._observer.hooks)
         self._reporter = PodReporter(services)
+        self._finisher = Finisher(
+            services, self.sandbox, report=lambda terminal: self._report(self._look(), terminal=terminal)
+        )
         self._task = asyncio.create_task(
             self._run(), name=f"pod-{pod.metadata.namespace}/{pod.metadata.name}"
         )
@@ -90,8 +95,8 @@ class PodWorker:
         self.pod = pod
         self.sandbox.pod = pod
         if news:
-            self._starter.try_again()
-            self._sandbox_retry_at = None
+            self._containers.try_again()
+            self._starter.retry_at = None
             self._alarm.ring()
 
     def removed(self) -> None:
@@ -105,9 +110,16 @@ class PodWorker:
 
     def images_changed(self) -> None:
         """An image arrived or left: containers that wait for one need not wait for their delay."""
-        if self._starter.waiting:
-            self._starter.forget_image_problems()
+        if self._containers.waiting:
+            self._containers.forget_image_problems()
             self._alarm.ring()
+
+    def restart(self, names: Collection[str]) -> None:
+        """Restart these containers in place, whatever their restartPolicy; what waits for its back-off starts now."""
+        known = latest(self.histories())
+        self._restarts |= {name: known[name].id for name in names if name in known}
+        self._containers.try_again()
+        self._alarm.ring()
 
     async def shut_down(self, grace: float | None) -> None:
         """End the pod's processes (within `grace` seconds, if given) and start none; the Pod stays in the API."""
@@ -119,6 +131,7 @@ class PodWorker:
         """Stop working; the pod lives on."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        await self._observer.stop()
 
     # -- the loop --------------------------------------------------------------------------------------------------
 
@@ -128,148 +141,126 @@ class PodWorker:
                 pass
         finally:
             self._shut_down.set()
+        await self._observer.stop()
         self._on_done(self)
 
     async def _step(self) -> bool:
-        """Look, decide, act, report; then sleep until there is a reason to do it again. True when all is over."""
-        self._alarm.reset()
-        heeded = self._demands
+        """Do all that can be done now, report it, then sleep until there is a reason to look. True: all is over."""
         try:
-            if self._ending:
-                await self._terminate()
-                return True
-            if self._shutdown_grace is not None:
-                await self._cease()
-                deadline = None
-            else:
-                deadline = await self._sync()
+            deadline = await self._sync()
             self._retries.succeeded()
         except StatusError as error:
             deadline = self._retry_later(f"cannot sync pod: {error}")
         except Exception:
             log.exception("sync failed", extra=self._names())
             deadline = self._retry_later("internal error")
-        # The wake-up for an end that was asked for meanwhile may have been spent while containers were being stopped.
-        if self._demands == heeded:
-            await self._alarm.sleep(deadline)
+        if self._seen_to is End.DELETION:
+            return True
+        await self._alarm.sleep(deadline)
         return False
 
     @property
-    def _ending(self) -> bool:
-        return self._gone or bool(self.pod.metadata.deletionTimestamp)
+    def _end(self) -> End:
+        if self._gone or self.pod.metadata.deletionTimestamp:
+            return End.DELETION
+        if self._shutdown_grace is not None:
+            return End.SHUTDOWN
+        return End.COMPLETED if self._completed or self._failed else End.NONE
 
-    @property
-    def _stopping(self) -> bool:
-        return self._ending or self._shutdown_grace is not None
-
-    @property
-    def _demands(self) -> tuple[bool, bool, bool]:
-        """Every way in which the pod's end has been asked for."""
-        return self._gone, bool(self.pod.metadata.deletionTimestamp), self._shutdown_grace is not None
+    async def _sync(self) -> int | None:
+        """Returns when (µs) to look again even if nothing happens."""
+        progress = asyncio.get_running_loop().call_later(REPORT_AFTER, self._report_progress)
+        try:
+            while True:
+                self._alarm.reset()  # what rings from here on is not seen by this look
+                await self._recall_end()
+                self._check_limits()
+                ending = self._end
+                if ending is End.NONE:
+                    done, deadline = await self._keep()
+                else:
+                    done, deadline = await self._bring_to_end(ending)
+                if done and ending is self._end:
+                    return deadline
+        finally:
+            progress.cancel()
 
     # -- a pod that is to run --------------------------------------------------------------------------------------
 
-    async def _sync(self) -> int | None:
-        """Do all that can be done now; returns when (µs) to look again even if nothing happens."""
-        if self._over or await self._was_over_before():
-            return None
-        self._check_limits()
-        if self._failed is not None:
-            await self._end()
-            return None
-        progress = asyncio.get_running_loop().call_later(REPORT_AFTER, self._report)
-        try:
-            actions = await self._act_while_possible()
-        finally:
-            progress.cancel()
-        if self._stopping:
-            return None
-        self._reporter.announce(self.pod, actions.held)
-        status = self._report(actions, terminal=actions.over)
-        if status.phase in FINAL_PHASES:
-            await self._end()
-            return None
-        return _earliest(
-            [actions.wake_at, self._starter.wake_at, self._active_deadline(), self._sandbox_retry_at]
-        )
-
-    async def _act_while_possible(self) -> PodActions:
-        while True:
-            self._alarm.reset()  # what has rung it until now is what is looked at
-            actions = self._decide()
-            if actions.idle or self._stopping or not await self._act(actions):
-                return actions
-
-    def _decide(self) -> PodActions:
-        return compute_pod_actions(
-            self.pod,
-            self._services.runtime.status(self.uid),
-            latest(self._reporter.histories(self.pod)),
-            now=self._services.clock(),
-            backoff=self._services.settings.crash_loop,
-        )
-
-    async def _act(self, actions: PodActions) -> bool:
-        """Carry out a decision. False when it cannot go on now (something has to be waited for)."""
-        stopped = bool(actions.kill)  # then decide again in any case: what happened meanwhile rang in vain
+    async def _keep(self) -> tuple[bool, int | None]:
+        """One look, decision and action. Done when there was nothing to act on, and the status says how it is."""
+        seen = self._look()
+        actions = self._decide(seen)
+        if actions.over:
+            self._completed = True
+            return False, None
         if actions.kill_sandbox:
             await self._drop_sandbox()
-        if stopped:
-            for kill in actions.kill:
-                self._event(events.NORMAL, events.KILLING, kill.message, kill.name)
-            await self._stop({kill.id for kill in actions.kill})
-        starts = [actions.start_init] if actions.start_init else list(actions.start)
-        if not starts or self._stopping:
-            return stopped or actions.kill_sandbox
-        if self._sandbox_retry_at and self._services.clock() < self._sandbox_retry_at:
-            return stopped
-        self._sandbox_retry_at = None
-        try:
-            started = await self._start_in_sandbox(actions, starts)
-        except SandboxSetupError as error:
-            self._event(events.WARNING, error.reason, error.message)
-            self._sandbox_retry_at = self._sandbox_retries.failed()
-            return stopped
-        self._sandbox_retries.succeeded()
-        return started or stopped
+        for kill in actions.kill:
+            self._kill(kill)
+        due = await self._stopper.advance(self.pod, gone=False, limit=None, pod_ip=self.sandbox.pod_ip)
+        if await self._starter.start(actions) or actions.kill_sandbox or actions.kill:
+            return False, None
+        if self._end is not End.NONE:
+            return False, None
+        self._reporter.announce(self.pod, actions.held)
+        status = self._report(seen, actions)
+        if status.phase in FINAL_PHASES:
+            self._completed = True
+            return False, None
+        return True, _earliest(
+            [
+                due,
+                actions.wake_at,
+                self._containers.wake_at,
+                self._active_deadline(),
+                self._starter.retry_at,
+            ]
+        )
 
-    async def _start_in_sandbox(self, actions: PodActions, starts: list[Start]) -> bool:
-        """Containers are made while the sandbox is being connected, and started when it is."""
-        if actions.create_sandbox:
-            await self.sandbox.create(actions.sandbox_attempt)
-        else:
-            await self.sandbox.complete()
-        try:
-            started = await self._start(starts)
-            await self.sandbox.connected()
-        except SandboxSetupError:
-            await self.sandbox.remove()
-            raise
-        return started
+    def _look(self) -> Observation:
+        alive = self._end is End.NONE
+        return self._observer.look(self.pod, self.current_pod.status, self.sandbox.pod_ip, alive=alive)
 
-    async def _start(self, starts: list[Start]) -> bool:
-        """Start containers side by side; True when at least one got somewhere."""
-        if len(starts) == 1:
-            return await self._starter.start(starts[0])
-        # Every start is seen to its end: one half done and forgotten would be done twice.
-        results = await asyncio.gather(*map(self._starter.start, starts), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return any(results)
+    def _decide(self, seen: Observation) -> PodActions:
+        records = latest(self._reporter.histories(self.pod, messages=seen.messages))
+        for name, id_ in list(self._restarts.items()):
+            if name in records and records[name].id != id_:
+                del self._restarts[name]  # the next attempt has been made
+            elif name in records and records[name].running and id_ not in self._stopper.ids:
+                self._kill(Kill(name, id_, f"Container {name} is restarted on request"))
+        return compute_pod_actions(
+            self.pod,
+            seen.sandbox,
+            records,
+            now=self._services.clock(),
+            backoff=self._services.settings.crash_loop,
+            health=seen.health,
+            stopping=self._stopper.ids,
+            restarts=self._restarts.keys(),
+            unstartable=self._containers.waiting.keys(),
+        )
+
+    def _kill(self, kill: Kill) -> None:
+        container = next((c for c in self._stopper.running() if c.id == kill.id), None)
+        if container is not None:
+            self._event(events.NORMAL, events.KILLING, kill.message, kill.name)
+            self._stopper.begin(self.pod, container, kill.grace)
 
     async def _drop_sandbox(self) -> None:
         """The infra process is gone: nothing of the sandbox can be kept. Its containers' ends go on record first."""
         message = "Pod sandbox changed, it will be killed and re-created."
         self._event(events.NORMAL, events.SANDBOX_CHANGED, message)
         await self._services.runtime.stop_sandbox(self.uid)
-        self._report()
+        self._report(self._look())
         await self._services.statuses.flush(self.uid)
         await self.sandbox.remove()
 
     def _check_limits(self) -> None:
         """Whether this node may run the pod at all, and for how long."""
-        if self._failed is None and self._reporter.status is None and not self.pod.status.startTime:
+        if self._failed or self._completed:
+            return
+        if self._reporter.status is None and not self.pod.status.startTime:
             refused = admit(self.pod, self._services.settings)
             if refused:
                 self._event(events.WARNING, refused.reason, refused.message)
@@ -278,7 +269,7 @@ class PodWorker:
             for reason, message in warnings(self.pod, self._services.settings):
                 self._event(events.WARNING, reason, message)
         deadline = self._active_deadline()
-        if self._failed is None and deadline is not None and self._services.clock() >= deadline:
+        if deadline is not None and self._services.clock() >= deadline:
             self._failed = Failed(events.DEADLINE_EXCEEDED, DEADLINE_MESSAGE)
             self._event(events.NORMAL, events.DEADLINE_EXCEEDED, DEADLINE_MESSAGE)
 
@@ -291,84 +282,59 @@ class PodWorker:
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
-    async def _was_over_before(self) -> bool:
+    async def _recall_end(self) -> None:
         """A Pod that had ended before this daemon was started: what an earlier one left of it goes."""
-        if self.pod.status.phase not in FINAL_PHASES or self._reporter.status is not None:
-            return False
-        if self.sandbox.present:
-            await self.sandbox.release()
-        self._over = True
-        return True
+        if self._reporter.status is not None or self._seen_to is not End.NONE:
+            return
+        if self.pod.status.phase in FINAL_PHASES and self._end is not End.DELETION:
+            if self.sandbox.present:
+                await self.sandbox.release()
+            self._completed, self._seen_to = True, End.COMPLETED
 
-    async def _end(self) -> None:
-        """The pod has ended (by itself or by the kubelet): stop what runs, put it on record, let go of the rest."""
-        await self._stop_all()
-        self._report(terminal=True)
-        await self._services.statuses.flush(self.uid)
-        self._starter.clear()
-        await self.sandbox.release()
-        self._over = True
-
-    async def _cease(self) -> None:
-        """The node shuts down: the processes end, the Pod stays and starts again with the next daemon."""
-        if not self._over:
-            await self._stop_all()
-            if self._services.runtime.status(self.uid) is not None:
-                self._report()
-                await self._services.statuses.flush(self.uid)
-            await self.sandbox.remove()
-        self._shut_down.set()
-
-    async def _terminate(self) -> None:
-        """The Pod is being deleted."""
-        await self._stop_all()
-        if not self._gone:
-            self._report(terminal=True)
-            # A disk too full to take the status must not keep the pod that filled it.
-            await self._services.statuses.flush(self.uid, patience=LAST_WORD_PATIENCE)
-        await self.sandbox.destroy()
-        self._services.statuses.forget(self.uid)
-        if not self._gone:
-            await self._delete_from_api()
-
-    async def _delete_from_api(self) -> None:
-        meta = self.pod.metadata
-        try:
-            await self._services.client.delete(
-                PODS, meta.name or "", meta.namespace or "", grace_period_seconds=0, uid=self.uid
-            )
-        except StatusError as error:
-            if error.code not in (404, 409):
-                raise
-
-    async def _stop_all(self) -> None:
-        running = running_containers(self._services, self.uid)
-        for container in running:
+    async def _bring_to_end(self, ending: End) -> tuple[bool, int | None]:
+        """Stop what runs; once nothing does, see to what is left of the pod. Done when that has to be waited for."""
+        if self._seen_to is not End.NONE and ending is not End.DELETION:
+            self._shut_down.set()
+            return True, None
+        self._observer.prober.stop_liveness_and_startup()
+        seen = self._look()
+        for container in self._stopper.begin_all(self.pod):
             message = f"Stopping container {container.name}"
             self._event(events.NORMAL, events.KILLING, message, container.name)
-        await self._stop({c.id for c in running})
+        due = await self._stopper.advance(
+            self.pod, gone=self._gone, limit=self._shutdown_grace, pod_ip=self.sandbox.pod_ip
+        )
+        if self._stopper.running():
+            if not self._gone:
+                self._report(seen, terminal=ending is End.COMPLETED)
+            return True, due
+        self._containers.clear()
+        await self._finisher.finish(self.pod, ending, gone=self._gone)
+        self._seen_to = ending
+        if ending is End.SHUTDOWN:
+            self._shut_down.set()
+        return True, None
 
-    async def _stop(self, ids: Collection[str]) -> None:
-        began = self._services.clock()
+    # -- reporting -------------------------------------------------------------------------------------------------
 
-        def deadline() -> int:
-            grace = grace_seconds(self.pod, gone=self._gone, limit=self._shutdown_grace)
-            return kill_at(self.pod, began=began, grace=grace)
-
-        await stop_containers(self._services, self.uid, ids, deadline=deadline, wait=self._alarm.nap)
-
-    # -- reporting and waiting -------------------------------------------------------------------------------------
-
-    def _report(self, actions: PodActions | None = None, *, terminal: bool = False) -> core_v1.PodStatus:
+    def _report(
+        self, seen: Observation, actions: PodActions | None = None, *, terminal: bool = False
+    ) -> core_v1.PodStatus:
         return self._reporter.report(
             self.pod,
             actions=actions,
-            waiting=self._starter.waiting,
+            waiting=self._containers.waiting,
             networked=self.sandbox.networked,
             pod_ip=self.sandbox.pod_ip,
             failed=self._failed,
             terminal=terminal,
+            health=seen.health,
+            messages=seen.messages,
         )
+
+    def _report_progress(self) -> None:
+        if self._seen_to is End.NONE and not self._gone:
+            self._report(self._look())
 
     def _event(self, type_: str, reason: str, message: str, container: str = "") -> None:
         self._services.events.pod_event(self.pod, type_, reason, message, container=container)

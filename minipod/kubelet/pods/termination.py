@@ -1,20 +1,16 @@
-"""Ends containers as Kubernetes does: the stop signal, the grace period, then SIGKILL to the whole cgroup.
+"""How long a container has to end, and which signal asks it to.
 
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
 """
 
 from __future__ import annotations
 
-import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Collection
 
 from minipod.api import core_v1
 from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet.backoff import MICROSECONDS
-from minipod.kubelet.services import Services
-from minipod.kubelet.status.records import LABEL_STOP_SIGNAL
-from minipod.runtime.types import ContainerState, ContainerStatus
+from minipod.kubelet.pods.stopping import Stop
 
 DEFAULT_GRACE = 30
 FORCED_GRACE = 1.0
@@ -47,41 +43,11 @@ def kill_at(pod: core_v1.Pod, *, began: int, grace: float) -> int:
     return at
 
 
-def running_containers(services: Services, uid: str) -> list[ContainerStatus]:
-    status = services.runtime.status(uid)
-    return [c for c in status.containers if c.state is ContainerState.RUNNING] if status else []
-
-
-async def stop_containers(
-    services: Services,
-    uid: str,
-    ids: Collection[str],
-    *,
-    deadline: Callable[[], int],
-    wait: Callable[[int | None], Awaitable[None]],
-) -> None:
-    """Stop these containers and return when all have ended.
-
-    `deadline()` (µs) is asked again each time: a grace period may be cut short. `wait(until)` returns when the pod's
-    processes or its Pod have changed, or at `until`.
-    """
-    runtime = services.runtime
-    left = [c for c in running_containers(services, uid) if c.id in ids]
-    if left and services.clock() < deadline():
-        await asyncio.gather(
-            *(
-                runtime.signal_container(uid, c.id, stop_signal(c.labels.get(LABEL_STOP_SIGNAL, "")))
-                for c in left
-            )
-        )
-    killed = False
-    while left := [c for c in running_containers(services, uid) if c.id in ids]:
-        until = deadline()
-        if not killed and services.clock() >= until:
-            await asyncio.gather(*(runtime.kill_container(uid, c.id) for c in left))
-            killed = True
-            continue
-        await wait(None if killed else until)
+def stop_deadline(pod: core_v1.Pod, stop: Stop, *, gone: bool, limit: float | None) -> int:
+    """When (µs) the grace period of this stop is over. It is asked again each time: a grace period may be cut short."""
+    if stop.grace is None or stop.of_pod:
+        return kill_at(pod, began=stop.began, grace=grace_seconds(pod, gone=gone, limit=limit))
+    return stop.began + round(stop.grace * MICROSECONDS)
 
 
 def stop_signal(name: str) -> int:

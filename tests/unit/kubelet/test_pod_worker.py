@@ -360,7 +360,7 @@ async def test_a_status_write_that_fails_does_not_end_the_worker(stage: Stage) -
 async def test_a_deletion_does_not_wait_for_a_status_that_cannot_be_written(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minipod.kubelet.pods.pod_worker.LAST_WORD_PATIENCE", 0.05)
+    monkeypatch.setattr("minipod.kubelet.pods.finisher.LAST_WORD_PATIENCE", 0.05)
     stage.begin(pod())
     await stage.until(lambda: stage.phase == "Running")
     stage.client.broken = True
