@@ -15,7 +15,6 @@ from minipod.api import core_v1
 from minipod.api.defaults import (
     DEFAULT_SCHEDULER,
     DEFAULT_SERVICE_ACCOUNT,
-    DEFAULT_TERMINATION_MESSAGE_PATH,
     PULL_ALWAYS,
 )
 
@@ -57,16 +56,36 @@ _COMPUTE = Prefixes(("cpu", "memory", "hugepages-"))
 _RESOURCES: Table = {"limits": _COMPUTE, "requests": _COMPUTE}
 _SECCOMP: Table = {"type": Only(("Unconfined",))}
 
+_HTTP_GET: Table = {"host": ALL, "httpHeaders": ALL, "path": ALL, "port": ALL, "scheme": ALL}
+_PROBE: Table = {
+    "exec": ALL,
+    "failureThreshold": ALL,
+    "grpc": {"port": ALL, "service": ALL},
+    "httpGet": _HTTP_GET,
+    "initialDelaySeconds": ALL,
+    "periodSeconds": ALL,
+    "successThreshold": ALL,
+    "tcpSocket": ALL,
+    "terminationGracePeriodSeconds": ALL,
+    "timeoutSeconds": ALL,
+}
+_HOOK: Table = {"exec": ALL, "httpGet": _HTTP_GET, "sleep": ALL, "tcpSocket": ALL}
+
 _CONTAINER: Table = {
     "args": ALL,
     "command": ALL,
     "env": {"name": ALL, "value": ALL, "valueFrom": {"fieldRef": ALL}},
     "image": ALL,
     "imagePullPolicy": ALL,
-    "lifecycle": {"stopSignal": ALL},
+    "lifecycle": {"postStart": _HOOK, "preStop": _HOOK, "stopSignal": ALL},
+    "livenessProbe": _PROBE,
     "name": ALL,
     "ports": ALL,
+    "readinessProbe": _PROBE,
+    "resizePolicy": ALL,
     "resources": _RESOURCES,
+    "restartPolicy": ALL,
+    "restartPolicyRules": {"action": Only(("Restart",)), "exitCodes": ALL},
     "securityContext": {
         "allowPrivilegeEscalation": ALL,
         "capabilities": ALL,
@@ -78,10 +97,11 @@ _CONTAINER: Table = {
         "runAsUser": ALL,
         "seccompProfile": _SECCOMP,
     },
+    "startupProbe": _PROBE,
     "stdin": ALL,
     "stdinOnce": ALL,
-    "terminationMessagePath": Only((DEFAULT_TERMINATION_MESSAGE_PATH,)),
-    "terminationMessagePolicy": Only(("File",)),
+    "terminationMessagePath": ALL,
+    "terminationMessagePolicy": ALL,
     "tty": ALL,
     "volumeMounts": {
         "mountPath": ALL,
@@ -95,6 +115,8 @@ _CONTAINER: Table = {
     "workingDir": ALL,
 }
 
+_EPHEMERAL_CONTAINER: Table = {**_CONTAINER, "targetContainerName": ALL}
+
 _SPEC: Table = {
     "activeDeadlineSeconds": ALL,
     "automountServiceAccountToken": ALL,  # there is no token to mount or to leave out
@@ -102,6 +124,7 @@ _SPEC: Table = {
     "dnsConfig": ALL,
     "dnsPolicy": ALL,
     "enableServiceLinks": ALL,  # there are no Services to link or to leave out
+    "ephemeralContainers": _EPHEMERAL_CONTAINER,
     "hostAliases": ALL,
     "hostIPC": ALL,
     "hostNetwork": ALL,
@@ -115,6 +138,7 @@ _SPEC: Table = {
     "os": {"name": Only(("linux",))},
     "preemptionPolicy": Only(("PreemptLowerPriority",)),
     "priority": Only((0,)),
+    "readinessGates": ALL,
     "resources": _RESOURCES,
     "restartPolicy": ALL,
     "schedulerName": Only((DEFAULT_SCHEDULER,)),

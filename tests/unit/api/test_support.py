@@ -10,14 +10,26 @@ from minipod.api import codec, core_v1, schema, support
 from tests.unit.api.pods import container, manifest, pod
 
 WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
-    (manifest(container(livenessProbe={"exec": {"command": ["x"]}})), "spec.containers[0].livenessProbe"),
     (
-        manifest(container(), container("d", lifecycle={"preStop": {"sleep": {"seconds": 1}}})),
-        "spec.containers[1].lifecycle.preStop",
+        manifest(container(livenessProbe={"grpc": {"port": 1, "mode": "x"}})),
+        "spec.containers[0].livenessProbe.grpc.mode",
     ),
     (
-        manifest(initContainers=[container("i", restartPolicy="Always")]),
-        "spec.initContainers[0].restartPolicy",
+        manifest(
+            container(), container("d", lifecycle={"preStop": {"httpGet": {"port": 1, "protocol": "x"}}})
+        ),
+        "spec.containers[1].lifecycle.preStop.httpGet.protocol",
+    ),
+    (
+        manifest(
+            container(
+                restartPolicy="Never",
+                restartPolicyRules=[
+                    {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}
+                ],
+            )
+        ),
+        "spec.containers[0].restartPolicyRules[0].action",
     ),
     (manifest(container(envFrom=[{"secretRef": {"name": "s"}}])), "spec.containers[0].envFrom"),
     (
@@ -28,7 +40,6 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
         manifest(container(resources={"limits": {"ephemeral-storage": "1Gi"}})),
         "spec.containers[0].resources.limits[ephemeral-storage]",
     ),
-    (manifest(container(terminationMessagePath="/x")), "spec.containers[0].terminationMessagePath"),
     (
         manifest(
             container(volumeMounts=[{"name": "v", "mountPath": "/v", "mountPropagation": "HostToContainer"}])
@@ -46,7 +57,6 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     (manifest(runtimeClassName="crun"), "spec.runtimeClassName"),
     (manifest(serviceAccountName="robot"), "spec.serviceAccountName"),
     (manifest(tolerations=[{"operator": "Exists"}]), "spec.tolerations"),
-    (manifest(readinessGates=[{"conditionType": "a"}]), "spec.readinessGates"),
     (manifest(volumes=[{"name": "v", "secret": {"secretName": "s"}}]), "spec.volumes[0].secret"),
     (
         manifest(volumes=[{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]),
@@ -78,8 +88,21 @@ def test_a_defaulted_pod_that_uses_what_is_honoured_does_not_warn() -> None:
             volumeMounts=[{"name": "v", "mountPath": "/v", "subPath": "a", "readOnly": True}],
             securityContext={"runAsUser": 1, "capabilities": {"add": ["NET_ADMIN"]}, "procMount": "Default"},
             tty=True,
+            livenessProbe={"httpGet": {"port": 1, "httpHeaders": [{"name": "A", "value": "b"}]}},
+            readinessProbe={"grpc": {"port": 1, "service": "s"}, "failureThreshold": 2},
+            lifecycle={"postStart": {"exec": {"command": ["x"]}}, "preStop": {"sleep": {"seconds": 1}}},
+            resizePolicy=[{"resourceName": "cpu", "restartPolicy": "RestartContainer"}],
+            restartPolicy="Never",
+            restartPolicyRules=[{"action": "Restart", "exitCodes": {"operator": "In", "values": [1]}}],
+            terminationMessagePath="/x",
+            terminationMessagePolicy="FallbackToLogsOnError",
         ),
-        initContainers=[container("i")],
+        initContainers=[
+            container("i"),
+            container("s", restartPolicy="Always", startupProbe={"tcpSocket": {"port": 1}}),
+        ],
+        ephemeralContainers=[container("e", targetContainerName="c", stdin=True)],
+        readinessGates=[{"conditionType": "a"}],
         hostAliases=[{"ip": "1.2.3.4", "hostnames": ["x"]}],
         dnsConfig={"nameservers": ["1.2.3.4"]},
         securityContext={"fsGroup": 1, "sysctls": [{"name": "net.core.somaxconn", "value": "1"}]},

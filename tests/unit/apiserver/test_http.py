@@ -206,12 +206,15 @@ def test_fields_without_effect_are_warned_of(server: ServerThread) -> None:
     pod = manifest()
     pod["spec"]["priorityClassName"] = "high"
     pod["spec"]['quoted "and" \\ ünïcode\r\nX: y'] = 1
-    pod["spec"]["containers"][0]["lifecycle"] = {"preStop": {"exec": {"command": ["x"]}}}
+    pod["spec"]["containers"][0]["volumeMounts"] = [
+        {"name": "v", "mountPath": "/v", "mountPropagation": "HostToContainer"}
+    ]
+    pod["spec"]["volumes"] = [{"name": "v", "emptyDir": {}}]
     with server.client(warnings) as api:
         api.create(PODS, pod)
     assert any(text.startswith("spec.priorityClassName") for text in warnings)
     assert any(text.startswith('spec.quoted "and" \\ ünïcode X: y: unknown field') for text in warnings)
-    assert any(text.startswith("spec.containers[0].lifecycle") for text in warnings)
+    assert any(text.startswith("spec.containers[0].volumeMounts[0]") for text in warnings)
 
 
 def test_yaml_is_taken(api: ApiClient) -> None:
