@@ -8,6 +8,7 @@ from minipod.api import core_v1
 from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet import events
 from minipod.kubelet.history.entries import Entry, Step, printable
+from minipod.kubelet.pod_names import AnyContainer
 from minipod.kubelet.status.records import ContainerRecord
 
 _STEPS = {
@@ -27,11 +28,9 @@ _STEPS = {
     events.POD_OS_NOT_SUPPORTED: Step.ADMISSION,
     events.SYSCTL_FORBIDDEN: Step.ADMISSION,
     events.CGROUP_CONTROLLER_MISSING: Step.ADMISSION,
-    events.CREATED: Step.CREATE,
-    events.STARTED: Step.START,
 }
 
-TOLD_OTHERWISE: frozenset[str] = frozenset()
+TOLD_OTHERWISE = frozenset((events.CREATED, events.STARTED))
 """Events of what is noted with its duration where it is done."""
 
 
@@ -70,7 +69,7 @@ def volumes_message(pod: core_v1.Pod) -> str:
     return f"set up: {', '.join(named)}" if named else ""
 
 
-def mounts_message(container: core_v1.Container) -> str:
+def mounts_message(container: AnyContainer) -> str:
     """What of them a container sees: "created, mounts /data (data), /conf (conf)"."""
     mounts = [f"{mount.mountPath} ({mount.name})" for mount in container.volumeMounts]
     return f"created, mounts {', '.join(mounts)}" if mounts else "created"

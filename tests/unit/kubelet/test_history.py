@@ -392,6 +392,12 @@ def test_what_becomes_ready_is_noted_when_it_does(history: PodHistory) -> None:
     ]
 
 
+def test_events_of_what_is_noted_with_its_duration_are_not_told_twice(history: PodHistory) -> None:
+    history.event(pod(), "Normal", "Created", "Created container: main", "main")
+    history.event(pod(), "Normal", "Started", "Started container main", "main")
+    assert entries(history) == []
+
+
 @pytest.mark.parametrize(
     ("type_", "reason", "step"),
     [
