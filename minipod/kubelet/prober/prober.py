@@ -137,15 +137,15 @@ class Prober:
     async def _probe(self, probed: _Probed, kind: ProbeKind) -> None:
         """Ask until it is not due any more."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._first_delay(probed, kind))
+        due = loop.time() + self._first_delay(probed, kind)
         while True:
-            began = loop.time()
+            await asyncio.sleep(max(0.0, due - loop.time()))
             result = await self._ask(probed, kind)
             self._settle(probed, kind, result)
             if kind not in state.due_kinds(probed.states, only_readiness=self._only_readiness):
                 probed.tasks.pop(kind, None)
                 return
-            await asyncio.sleep(max(0.0, began + self._period_of(probed.probes[kind]) - loop.time()))
+            due = state.next_due(due, loop.time(), self._period_of(probed.probes[kind]))
 
     def _first_delay(self, probed: _Probed, kind: ProbeKind) -> float:
         probe = probed.probes[kind]

@@ -98,22 +98,24 @@ async def writable(sock: socket.socket) -> None:
     """Wait until the socket is connected and takes bytes, or has failed."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
-    loop.add_writer(sock, _set, ready)
+    fd = sock.fileno()  # by socket object, asyncio's bookkeeping costs more than the probe
+    loop.add_writer(fd, _set, ready)
     try:
         await ready
     finally:
-        loop.remove_writer(sock)
+        loop.remove_writer(fd)
 
 
 async def readable(sock: socket.socket) -> None:
     """Wait until there is something to read, an end or a failure."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
-    loop.add_reader(sock, _set, ready)
+    fd = sock.fileno()
+    loop.add_reader(fd, _set, ready)
     try:
         await ready
     finally:
-        loop.remove_reader(sock)
+        loop.remove_reader(fd)
 
 
 def _set(future: asyncio.Future[None]) -> None:
