@@ -126,7 +126,7 @@ def _wanted(draft: Draft) -> list[core_v1.Container]:
 def _with_new_sandbox(draft: Draft, sandbox: SandboxStatus | None) -> PodActions:
     """There is no sandbox, or its infra process died: everything starts again, as far as restartPolicy lets it."""
     wanted = _wanted(draft)
-    if not wanted or (draft.pod.spec.restartPolicy == "Never" and _has_run(draft) and not draft.restarts):
+    if not wanted or (draft.pod.spec.restartPolicy == "Never" and _has_run(draft)):
         return PodActions(kill_sandbox=sandbox is not None, over=True)
     init = draft.pod.spec.initContainers
     for container in init[:1] or wanted:

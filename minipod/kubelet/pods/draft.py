@@ -13,6 +13,9 @@ from minipod.kubelet.pods.restart_policy import changed, restart_policy, runs_ag
 from minipod.kubelet.status.records import ContainerRecord
 from minipod.runtime.types import ContainerState
 
+WILL_RESTART = ", will be restarted"
+"""What the kubelet adds to the message of a kill after which the container starts again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -63,6 +66,10 @@ class Draft:
     def health_of(self, record: ContainerRecord) -> Health:
         return self.health.get(record.id, HEALTHY)
 
+    def ending(self, record: ContainerRecord) -> bool:
+        """Whether it is being stopped, or to be."""
+        return record.id in self.stopping or any(kill.id == record.id for kill in self.kills)
+
     def runs_again(self, container: core_v1.Container, record: ContainerRecord) -> bool:
         return runs_again(
             self.pod,
@@ -80,17 +87,17 @@ class Draft:
         if record.id in self.stopping:
             return
         name, kind = container.name, "Init container" if sidecar else "Container"
-        again = "" if sidecar else ", will be restarted"
+        never = restart_policy(self.pod, container) == "Never"
         if changed(container, record):
-            self.kills.append(Kill(name, record.id, f"{kind} {name} definition changed{again}"))
+            message = f"{kind} {name} definition changed" + ("" if sidecar else WILL_RESTART)
+            self.kills.append(Kill(name, record.id, message))
         elif name in self.restarts:
             self.kills.append(Kill(name, record.id, f"{kind} {name} is restarted on request"))
         elif health.unhealthy:
-            # A hook that failed has the last word on the container as it is; a probe says what comes next.
-            if not health.hooked or restart_policy(self.pod, container) == "Never":
-                again = ""
             ill = health.unhealthy
-            self.kills.append(Kill(name, record.id, f"{ill.message}{again}", ill.grace))
+            # Whoever found it ill knows no policy.
+            message = ill.message.removesuffix(WILL_RESTART) if never else ill.message
+            self.kills.append(Kill(name, record.id, message, ill.grace))
 
     def start(self, container: AnyContainer, record: ContainerRecord | None) -> None:
         """Put a container that does not run on the list to start, or among those held back."""

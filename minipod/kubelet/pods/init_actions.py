@@ -59,7 +59,7 @@ def _keep_sidecar(draft: Draft, container: core_v1.Container) -> bool:
         return False
     draft.keep(container, record, sidecar=True)
     health = draft.health_of(record)
-    return health.hooked and health.started and record.id not in draft.stopping
+    return health.hooked and health.started and not draft.ending(record)
 
 
 def _run(draft: Draft, container: core_v1.Container) -> bool:

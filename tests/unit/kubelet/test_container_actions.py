@@ -18,7 +18,7 @@ from tests.unit.kubelet.records import NOW, SECOND, ended, running, sandbox
 
 # -- kills and what follows them -----------------------------------------------------------------------------------
 
-ILL = Unhealthy(message="Container main failed liveness probe", grace=5)
+ILL = Unhealthy(message="Container main failed liveness probe, will be restarted", grace=5)
 POLICIES = pytest.mark.parametrize("policy", ["Always", "OnFailure", "Never"])
 
 
@@ -41,11 +41,12 @@ def test_the_new_image_runs_as_soon_as_the_old_one_has_ended(policy: str) -> Non
 )
 def test_a_container_that_fails_a_probe_is_killed_within_the_probes_grace(policy: str, suffix: str) -> None:
     found = decide(pod_of(policy), sandbox(running()), health={"main-0": Health(unhealthy=ILL)})
-    assert found == PodActions(kill=(Kill("main", "main-0", ILL.message + suffix, 5),))
+    message = f"Container main failed liveness probe{suffix}"
+    assert found == PodActions(kill=(Kill("main", "main-0", message, 5),))
 
 
 def test_a_container_whose_post_start_hook_failed_is_killed() -> None:
-    ill = Health(hooked=False, unhealthy=Unhealthy(message="FailedPostStartHook"))
+    ill = Health(unhealthy=Unhealthy(message="FailedPostStartHook"))
     found = decide(pod_of(), sandbox(running()), health={"main-0": ill})
     assert found.kill == (Kill("main", "main-0", "FailedPostStartHook"),)
 

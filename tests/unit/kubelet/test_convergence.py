@@ -134,7 +134,8 @@ class World:
             for one in self.running():
                 if one.name.startswith("i"):
                     self.end(one, 0)
-            if actions.idle and actions.wake_at is None and self.decide().idle:
+            following = self.decide()
+            if actions.idle and following.idle and following.wake_at is None:
                 self.report()
                 return
             self.now = max(self.now + SECOND, actions.wake_at or 0)

@@ -114,6 +114,12 @@ def test_a_sidecar_that_is_being_stopped_is_not_up() -> None:
     assert decide(sidecar_pod(), sandbox(running("s")), stopping={"s-0"}) == PodActions()
 
 
+def test_a_sidecar_that_is_to_be_stopped_now_is_not_up_either() -> None:
+    for known in ({"restarts": {"s"}}, {"health": {"s-0": Health(unhealthy=ILL)}}):
+        found = decide(sidecar_pod(), sandbox(running("s")), **known)
+        assert ([k.id for k in found.kill], found.start) == (["s-0"], ())
+
+
 @pytest.mark.parametrize("code", [0, 1])
 @pytest.mark.parametrize("there", [running("s"), ended("s"), ended("s", 1, delay=20)])
 def test_sidecars_do_not_keep_a_finished_pod_alive(there: ContainerStatus, code: int) -> None:
@@ -141,6 +147,11 @@ def test_in_a_new_sandbox_the_sidecars_start_again_in_their_order() -> None:
 def test_a_sidecar_lost_with_its_sandbox_does_not_end_a_pod_whose_containers_never_ran() -> None:
     found = decide(sidecar_pod("Never"), sandbox(ended("s", code=137), ready=False))
     assert (found.over, names(found.start)) == (False, ["s"])
+
+
+def test_a_request_to_restart_a_sidecar_brings_no_failed_pod_back() -> None:
+    dead = sandbox(ended("s", code=137), ended("i", code=137), ready=False)
+    assert decide(sidecar_pod("Never"), dead, restarts={"s"}) == PodActions(kill_sandbox=True, over=True)
 
 
 # -- the policies of a container's own (KEP-5307) ------------------------------------------------------------------
