@@ -38,11 +38,6 @@ class PodActions:
     containers) is to be stopped."""
 
     @property
-    def start_init(self) -> Start | None:
-        """Nothing: init containers are in `start`."""
-        return None
-
-    @property
     def wake_at(self) -> int | None:
         """The earliest moment (µs) at which time alone changes the decision."""
         return min((h.until for h in self.held.values()), default=None)

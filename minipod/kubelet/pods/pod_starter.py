@@ -38,7 +38,7 @@ class PodStarter:
 
     async def start(self, actions: PodActions) -> bool:
         """True when something got somewhere: then it is time for another decision."""
-        starts = [actions.start_init] if actions.start_init else list(actions.start)
+        starts = list(actions.start)
         if not starts or self._called_off():
             return False
         if self.retry_at and self._services.clock() < self.retry_at:

@@ -62,6 +62,8 @@ class PodWorker:
         self._failed = _failure_on_record(pod)
         self._restarts: dict[str, str] = {}
         """Containers a user has asked to restart, by name, and the id of the attempt that is to be replaced."""
+        self._unwell: set[str] = set()
+        """Ids of latest attempts that were killed to be replaced: their end is no success."""
         self._retries = Retries(services.clock, initial=SYNC_RETRY_INITIAL, maximum=SYNC_RETRY_MAXIMUM)
         self.sandbox = PodSandbox(pod, services)
         self._containers = ContainerStarter(self.sandbox, services)
@@ -198,6 +200,7 @@ class PodWorker:
             await self._drop_sandbox()
         for kill in actions.kill:
             self._kill(kill)
+            self._unwell.add(kill.id)
         due = await self._stopper.advance(self.pod, gone=False, limit=None, pod_ip=self.sandbox.pod_ip)
         if await self._starter.start(actions) or actions.kill_sandbox or actions.kill:
             return False, None
@@ -229,6 +232,7 @@ class PodWorker:
                 del self._restarts[name]  # the next attempt has been made
             elif name in records and records[name].running and id_ not in self._stopper.ids:
                 self._kill(Kill(name, id_, f"Container {name} is restarted on request"))
+        self._unwell &= {record.id for record in records.values()}
         return compute_pod_actions(
             self.pod,
             seen.sandbox,
@@ -238,6 +242,7 @@ class PodWorker:
             health=seen.health,
             stopping=self._stopper.ids,
             restarts=self._restarts.keys(),
+            unwell=self._unwell,
             unstartable=self._containers.waiting.keys(),
         )
 
@@ -330,6 +335,8 @@ class PodWorker:
             terminal=terminal,
             health=seen.health,
             messages=seen.messages,
+            restarts=self._restarts.keys(),
+            unwell=self._unwell,
         )
 
     def _report_progress(self) -> None:
@@ -352,7 +359,9 @@ class PodWorker:
 def _asked(pod: core_v1.Pod) -> tuple[object, ...]:
     """What of a Pod a worker acts on: a change of anything else need not wake it."""
     meta = pod.metadata
-    return meta.generation, meta.deletionTimestamp, meta.deletionGracePeriodSeconds
+    gates = {gate.conditionType for gate in pod.spec.readinessGates}
+    gated = [(c.type, c.status) for c in pod.status.conditions if c.type in gates] if gates else []
+    return meta.generation, meta.deletionTimestamp, meta.deletionGracePeriodSeconds, gated
 
 
 def _failure_on_record(pod: core_v1.Pod) -> Failed | None:
