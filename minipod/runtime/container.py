@@ -57,6 +57,9 @@ class Surroundings(Protocol):
     @property
     def infra(self) -> Child | None: ...
 
+    def container(self, container_id: str) -> Container:
+        """Raises NotFoundError."""
+
     def container_changed(self, container: Container) -> None:
         """Put it on record and tell."""
 
@@ -67,7 +70,11 @@ class Container:
     """Verbs raise WrongStateError when they do not apply to the state; see the module's diagram."""
 
     def __init__(self, config: ContainerConfig, sandbox: Surroundings) -> None:
-        """Launches. What goes wrong with that is told when the container is to start."""
+        """Launches. What goes wrong with that is told when the container is to start.
+
+        Raises NotFoundError or WrongStateError when there is no such container running as `config.pid_of` names.
+        """
+        target = sandbox.container(config.pid_of).process_to_join() if config.pid_of else None
         self.leaf = sandbox.cgroup / config.id
         self.exec_groups = ExecGroups(self.leaf)
         self.rootfs = config.rootfs
@@ -95,7 +102,7 @@ class Container:
             resources=files,
         )
         try:
-            self._launch(config)
+            self._launch(config, target)
         except StartError as error:
             self.failed(error.failure, now_us())
         except OSError as error:
@@ -108,6 +115,12 @@ class Container:
     @property
     def running(self) -> bool:
         return self.status.state is ContainerState.RUNNING
+
+    def process_to_join(self) -> Child:
+        """Its first process, in whose namespaces another one is to run. Raises WrongStateError."""
+        if not self.running or self.child is None:
+            raise WrongStateError(f"container {self.status.name} is not running: {self.status.state}")
+        return self.child
 
     # -- verbs -----------------------------------------------------------------------------------------------------
 
@@ -223,7 +236,7 @@ class Container:
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
-    def _launch(self, config: ContainerConfig) -> None:
+    def _launch(self, config: ContainerConfig, target: Child | None) -> None:
         infra = self._sandbox.infra
         if infra is None:
             raise OSError(errno.ESRCH, "the pod's infra process is gone")
@@ -240,6 +253,7 @@ class Container:
                 subpaths=config.subpaths,
                 infra_pid=infra.pid,
                 infra_pidfd=infra.pidfd,
+                pid_of=target.pidfd if target else -1,
                 hold=True,
             )
         except BaseException:

@@ -38,8 +38,9 @@ class Containers:
         if any(config.rootfs.upper == layers.upper for layers in handle.rootfs.values()):
             raise RuntimeServiceError(f"container {config.name}: its id or writable layer is taken")
         if config.rootfs.upper.exists():
-            # A writable layer starts empty; one of this name can only be left from before a crash or a reboot.
-            await self._sandboxes.remove_layers([config.rootfs])
+            # A writable layer starts empty; one of this name can only be left from before a crash or a reboot. What the
+            # caller has laid beside it is new.
+            await self._sandboxes.remove_layers([config.rootfs], others=False)
         handle.rootfs[config.id] = config.rootfs
         try:
             await link.request(CreateContainer(config))

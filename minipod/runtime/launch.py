@@ -142,16 +142,18 @@ def launch_container(
     subpaths: Sequence[SubPathMount] = (),
     infra_pid: int = 0,
     infra_pidfd: int = -1,
+    pid_of: int = -1,
     hold: bool = False,
 ) -> Launched:
     """Start a container from its OCI runtime-spec document.
 
     `linux.namespaces` decides: a type without a path is new, with a path it is joined, a type not listed is the
     shim's (the host's). A path /proc/<infra_pid>/ns/... is joined through `infra_pidfd`, so that a reused pid number
-    cannot be hit. `linux.resources.devices` is put on the cgroup; its other limits are the caller's to write. `stdio`
-    are the descriptors of stdin, stdout and stderr; None when process.terminal is true: then the child opens a
-    terminal of its own devpts and sends the master (ConsoleReady). `rootfs.upper` and `.work` are made when missing.
-    Mount sources that equal a SubPathMount's target are taken from there; the target need not exist.
+    cannot be hit. With `pid_of`, the pidfd of another container's first process, its pid namespace is joined whatever
+    the document says of that type. `linux.resources.devices` is put on the cgroup; its other limits are the caller's
+    to write. `stdio` are the descriptors of stdin, stdout and stderr; None when process.terminal is true: then the
+    child opens a terminal of its own devpts and sends the master (ConsoleReady). `rootfs.upper` and `.work` are made
+    when missing. Mount sources that equal a SubPathMount's target are taken from there; the target need not exist.
     With `hold` the child gets all ready and waits for sync.proceed before the execve (the OCI runtimes' create and
     start), so that it costs no time then. Raises StartError when the namespaces or device rules of the document are
     wrong or the child cannot be cloned; all else comes from the child.
@@ -160,6 +162,8 @@ def launch_container(
     try:
         with step(Stage.CONFIG, "linux.namespaces", "config"):
             joined = namespace_plan.plan(linux.get("namespaces") or (), infra_pid)
+            if pid_of >= 0:
+                joined = namespace_plan.without(joined, CLONE_NEWPID)
         with step(Stage.DEVICES, "linux.resources.devices", "limit access to devices"):
             resources = linux.get("resources") or {}
             device_rules.apply(cgroup_fd, device_rules.plan(resources.get("devices") or ()))
@@ -174,7 +178,7 @@ def launch_container(
 
     keep = (infra_pidfd,) if infra_pidfd >= 0 else ()
     with ExitStack() as stack:
-        pid_namespace = _pid_namespace(joined, infra_pidfd, stack)
+        pid_namespace = pid_of if pid_of >= 0 else _pid_namespace(joined, infra_pidfd, stack)
         return clone_child(
             body,
             flags=joined.new,

@@ -26,6 +26,7 @@ class Launcher(Protocol):
         subpaths: Sequence[SubPathMount] = (),
         infra_pid: int = 0,
         infra_pidfd: int = -1,
+        pid_of: int = -1,
         hold: bool = False,
     ) -> Launched: ...
 

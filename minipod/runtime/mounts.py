@@ -154,17 +154,22 @@ def _target(root_fd: int, mount: Mount, make: Callable[..., int]) -> int:
 
 
 def _attach(root_fd: int, tree: int, mount: Mount) -> None:
-    make = make_directory if stat.S_ISDIR(os.fstat(tree).st_mode) else make_file
+    make = make_directory if _is_directory(tree) else make_file
     target = _target(root_fd, mount, make)
     try:
         move_mount(tree, target)
-    except NotADirectoryError as error:
-        error.add_note("one of them is a directory, the other is not")
+    except OSError as error:
+        if _is_directory(tree) != _is_directory(target):  # some kernels say only that it is invalid
+            error.add_note("one of them is a directory, the other is not")
         raise
     finally:
         os.close(target)
     if mount.options.propagation:
         mount_setattr(tree, propagation=mount.options.propagation, recursive=mount.options.propagate_below)
+
+
+def _is_directory(fd: int) -> bool:
+    return stat.S_ISDIR(os.fstat(fd).st_mode)
 
 
 def mask(root_fd: int, paths: Iterable[str]) -> None:

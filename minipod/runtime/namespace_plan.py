@@ -74,3 +74,9 @@ def plan(namespaces: Iterable[Mapping[str, Any]], infra_pid: int) -> NamespacePl
     if not new & CLONE_NEWNS:
         raise ValueError("linux.namespaces: a container needs a new mount namespace")
     return NamespacePlan(new, unshare, infra, tuple(paths))
+
+
+def without(plan: NamespacePlan, flag: int) -> NamespacePlan:
+    """The plan for all but one type (CLONE_NEW*), which comes from elsewhere."""
+    paths = tuple((other, path) for other, path in plan.paths if other != flag)
+    return NamespacePlan(plan.new & ~flag, plan.unshare & ~flag, plan.infra & ~flag, paths)

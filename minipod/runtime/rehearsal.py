@@ -106,6 +106,7 @@ class Understudy:
         subpaths: Sequence[SubPathMount] = (),  # noqa: ARG002
         infra_pid: int = 0,
         infra_pidfd: int = -1,  # noqa: ARG002
+        pid_of: int = -1,  # noqa: ARG002
         hold: bool = False,
     ) -> Launched:
         namespace_plan.plan(oci["linux"]["namespaces"], infra_pid)

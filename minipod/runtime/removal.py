@@ -55,6 +55,19 @@ def remove_layers(rootfs: Iterable[OverlayRootfs], data_dir: Path) -> None:
             _remove_empty(parent, data_dir)
 
 
+def remove_attempts(rootfs: Iterable[OverlayRootfs], data_dir: Path) -> None:
+    """Writable layers with whatever the caller laid beside them: all of pods/<uid>/containers/<name>/<attempt>.
+
+    Blocks; raises OSError.
+    """
+    layers = list(rootfs)
+    remove_layers(layers, data_dir)
+    for parent in {layer.upper.parent for layer in layers}:
+        if parent.match("pods/*/containers/*/*") and parent.is_relative_to(data_dir):
+            tree.remove_tree(parent)
+            _remove_empty(parent.parent, data_dir)
+
+
 def remove_stray_layers(data_dir: Path, kept: Collection[Path]) -> None:
     """Every pods/<uid>/containers/<name>/<attempt> that holds no writable layer of `kept`. Blocks."""
     for attempt in data_dir.glob("pods/*/containers/*/*"):

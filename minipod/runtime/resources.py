@@ -6,13 +6,13 @@ See config-linux.md (control groups) of the runtime-spec, and crun's mapping of 
 from __future__ import annotations
 
 import errno
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from minipod.linux.cgroup2 import cgroup, cpu, hugetlb, memory, pids
+from minipod.runtime.child import reason
 from minipod.runtime.errors import RuntimeServiceError
 
 _FILE = re.compile(r"(?!cgroup\.)[a-z]+(\.[A-Za-z0-9]+)+")
@@ -78,7 +78,7 @@ def _set_back(group: Path, before: Mapping[str, str]) -> None:
 
 
 def _refused(name: str, value: str, error: OSError) -> str:
-    reason = os.strerror(error.errno) if error.errno else str(error)
+    why = reason(error)
     if error.errno == errno.ENOENT:
-        reason = f"the cgroup v2 controller {name.partition('.')[0]} is not available here"
-    return f"cannot set {name} to {value!r}: {reason}"
+        why = f"the cgroup v2 controller {name.partition('.')[0]} is not available here"
+    return f"cannot set {name} to {value!r}: {why}"

@@ -109,12 +109,13 @@ class Sandboxes:
         async with self._lock(uid):
             await self._remove(uid)
 
-    async def remove_layers(self, layers: list[OverlayRootfs]) -> None:
-        """Delete containers' writable layers."""
+    async def remove_layers(self, layers: list[OverlayRootfs], *, others: bool = True) -> None:
+        """Delete containers' writable layers and, with `others`, what was laid beside them for these attempts."""
         if not layers:
             return
+        remove = removal.remove_attempts if others else removal.remove_layers
         try:
-            await self._removals.run(removal.remove_layers, layers, self._data_dir)
+            await self._removals.run(remove, layers, self._data_dir)
         except OSError as error:
             raise RuntimeServiceError(f"cannot remove a container's writable layer: {error}") from error
 

@@ -53,11 +53,7 @@ class ExecSession:
 
     def start(self, config: ExecConfig, launcher: Launcher, children: Children) -> None:
         """Launch; the request is answered later, also when the launch fails at once."""
-        target = self._container.child
-        if not self._container.running or target is None:
-            raise WrongStateError(
-                f"container {self._container.status.name} is not running: {self._container.status.state}"
-            )
+        target = self._container.process_to_join()
         self._tty = config.tty
         far: tuple[int, int, int] | None = None
         try:

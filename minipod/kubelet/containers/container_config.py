@@ -160,6 +160,7 @@ def container_config(
         etc_dir=context.shared_dir,
         shm=Path("/dev/shm") if pod.spec.hostIPC else context.shm,  # noqa: S108
         subpath_dir=context.pod_dir / f"volume-subpaths/{container.name}/{request.attempt}",
+        termination_log=request.termination_log,
     )
     process = _process(pod, request, env, context)
     return ContainerConfig(
@@ -174,6 +175,7 @@ def container_config(
         stdin_once=bool(container.stdinOnce),
         tty=bool(container.tty),
         labels=_labels(request, process),
+        pid_of=request.target_id if _pid_mode(pod) is NamespaceMode.CONTAINER else "",
     )
 
 
@@ -181,9 +183,14 @@ def log_path(context: PodContext, name: str, attempt: int) -> Path:
     return context.log_dir / f"{name}/{attempt}.log"
 
 
+def attempt_directory(context: PodContext, name: str, attempt: int) -> Path:
+    """What one attempt at a container has on disk; the runtime removes it with that attempt."""
+    return context.pod_dir / f"containers/{name}/{attempt}"
+
+
 def container_rootfs(context: PodContext, name: str, attempt: int, image: Image) -> OverlayRootfs:
     """The image's layers below a writable layer of this attempt's own."""
-    writable = context.pod_dir / f"containers/{name}/{attempt}"
+    writable = attempt_directory(context, name, attempt)
     return OverlayRootfs(lower=image.layers, upper=writable / "upper", work=writable / "work")
 
 

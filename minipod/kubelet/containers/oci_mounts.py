@@ -41,10 +41,12 @@ def container_mounts(
     etc_dir: Path,
     shm: Path,
     subpath_dir: Path,
+    termination_log: Path | None = None,
 ) -> ContainerMounts:
     """All mounts of a container. `etc_dir` has hosts, hostname and resolv.conf; subpaths are bound below `subpath_dir`.
 
-    What the Pod mounts at a place replaces what would be there otherwise.
+    `termination_log` is bound at terminationMessagePath, over a volume there. What the Pod mounts at a place replaces
+    what would be there otherwise.
     Raises CreateContainerConfigError for a volume or a subPath that cannot be used.
     """
     own: list[Mount] = []
@@ -61,6 +63,9 @@ def container_mounts(
             source = subpath_dir / str(index)
             subpaths.append(SubPathMount(volume=volume.path, subpath=subpath, target=source))
         own.append(_bind(mount, source, read_only=bool(mount.readOnly) or volume.read_only))
+    if termination_log is not None and container.terminationMessagePath:
+        place = _absolute(container.terminationMessagePath)
+        own.append(_mount(place, "bind", str(termination_log), ["rbind", "rprivate", "rw"]))
     taken = {mount["destination"] for mount in own}
     given = [*_pod_mounts(container, etc_dir, shm), *own]
     given.sort(key=_depth)
@@ -106,8 +111,12 @@ def _bind(mount: core_v1.VolumeMount, source: Path, *, read_only: bool) -> Mount
     if read_only:
         access = "rro" if mount.recursiveReadOnly in ("Enabled", "IfPossible") else "ro"
     propagation = _PROPAGATION.get(mount.mountPropagation or "", "rprivate")
-    destination = posixpath.normpath("/" + mount.mountPath.lstrip("/"))
+    destination = _absolute(mount.mountPath)
     return _mount(destination, "bind", str(source), ["rbind", propagation, access])
+
+
+def _absolute(path: str) -> str:
+    return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def _subpath(mount: core_v1.VolumeMount, env: Mapping[str, str]) -> str:

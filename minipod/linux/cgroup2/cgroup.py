@@ -193,7 +193,7 @@ def _remove_one(group: Path) -> bool:
     except FileNotFoundError:
         pass
     except OSError as error:
-        # EBUSY: processes, or groups below; a plain directory that stands in for a group (a rehearsal) has another word.
+        # EBUSY: processes, or groups below. ENOTEMPTY: the same of a plain directory that stands in for a group.
         if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
             raise
         return False
