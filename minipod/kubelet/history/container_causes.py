@@ -96,8 +96,8 @@ def probe_cause(subject: Subject, kind: str) -> str:
         return f"{kind} probe has not succeeded yet"
     count = sum(entry.count for entry, _ in failures)
     times = f"{count} times" if count > 1 else "once"
-    text = failures[-1][1] or failures[-1][0].message
-    return f"{kind} probe fails: {text} ({times} {since(failures[0][0].at, subject.now)})"
+    text = f"fails: {failures[-1][1]}" if failures[-1][1] else "fails without a word"
+    return f"{kind} probe {text} ({times} {since(failures[0][0].at, subject.now)})"
 
 
 def _running(subject: Subject, running: core_v1.ContainerStateRunning) -> Cause:

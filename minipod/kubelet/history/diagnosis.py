@@ -149,7 +149,7 @@ def _no_sandbox(case: _Case) -> Diagnosis | None:
     if any(s.state and s.state.running for s in statuses):
         return None
     told = [e for e in case.entries if e.step in _SETTING_UP]
-    if not told or not told[-1].failed:
+    if not told or not told[-1].failed or told[-1].step not in (Step.MOUNT, Step.SANDBOX, Step.NETWORK):
         return None
     last = told[-1]
     times = f"{last.count} times {since(last.at, case.now)}" if last.count > 1 else ago(last.at, case.now)

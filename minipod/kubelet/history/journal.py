@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 FLUSH_AFTER = 0.1
 """Seconds after which what was noted is written: a pod's birth and its end are one write each."""
 
+HOOK_STARTED = "HookStarted"
+"""How the reason of the event that a hook begins ends: the next one about a hook of that container tells its end."""
+
 TERMINATIONS = 10
 """How many ends of each container are kept for certain."""
 
@@ -86,7 +89,7 @@ class PodHistory:
         soon = journal.add(
             step,
             printable(message),
-            at=began or ended or self._clock(),
+            at=(0 if step is Step.HOOK else began) or ended or self._clock(),
             container=container,
             began=began or 0,
             ended=ended or 0,
@@ -99,9 +102,20 @@ class PodHistory:
 
     def event(self, pod: core_v1.Pod, type_: str, reason: str, message: str, container: str) -> None:
         """An Event is being written about the pod: an EventRecorder's `on_event`."""
-        if step := step_of(type_, reason):
-            failed = type_ == events.WARNING
-            self.note(pod, step, message, container=container, failed=failed, detail={"reason": reason})
+        step = step_of(type_, reason)
+        journal = self._journal(pod) if step else None
+        if step is None or journal is None:
+            return
+        failed = type_ == events.WARNING
+        detail = {"reason": reason}
+        if step is not Step.HOOK:
+            self.note(pod, step, message, container=container, failed=failed, detail=detail)
+            return
+        now = self._clock()
+        began = journal.hook(container, now, begins=reason.endswith(HOOK_STARTED))
+        self.note(
+            pod, step, message, container=container, began=began, ended=now, failed=failed, detail=detail
+        )
 
     def observe(
         self,
@@ -192,12 +206,13 @@ class PodHistory:
         uid = pod.metadata.uid or ""
         if journal := self._open.get(uid):
             return journal
+        held = self._shelf.holds(uid)
         path = self._shelf.place(pod.metadata.namespace or "", pod.metadata.name or "", uid)
         if path is None:
             return None
         journal = PodJournal(path)
         try:
-            fresh = not journal.load()
+            fresh = not (held and journal.load())
         except OSError as error:
             self._complain(error)
             fresh = False

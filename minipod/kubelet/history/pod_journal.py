@@ -42,6 +42,7 @@ class PodJournal:
         self._file = JournalFile(path)
         self._next_id = 1
         self._ends: dict[str, list[str]] = {}
+        self._hooks: dict[str, int] = {}
         self._repeats: OrderedDict[_Key, _Repeated] = OrderedDict()
         self._pending: dict[int, Entry] = {}
 
@@ -62,6 +63,13 @@ class PodJournal:
 
     def knows_end(self, container: str, container_id: str) -> bool:
         return container_id in self._ends.get(container, ())
+
+    def hook(self, container: str, now: int, *, begins: bool) -> int | None:
+        """A hook of the container begins or ends `now` (µs); of one that ends: when it began, if that is known."""
+        began = self._hooks.pop(container, None)
+        if begins:
+            self._hooks[container] = now
+        return None if begins else began
 
     def add(self, step: Step, message: str, *, at: int, container: str = "", **fields: Any) -> bool:
         """One more entry, or one more of the same; `fields` are those of Entry. True when it is to be written soon."""

@@ -28,16 +28,15 @@ class Shelf:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._made = False
+        self._surveyed = False
         self._paths: dict[str, Path] = {}
         self._uids: dict[str, list[str]] = {}
         self._deleted: OrderedDict[str, int] = OrderedDict()
 
     def survey(self, uids: Collection[str]) -> None:
         """Find what there is; pods not in `uids` are gone. Raises OSError."""
-        if not self._directory.exists():
-            return
         found = []
-        for path in self._directory.iterdir():
+        for path in self._directory.iterdir() if self._directory.exists() else ():
             if path.suffix == SUFFIX:
                 stat = path.stat()
                 found.append((stat.st_mtime_ns, path, stat.st_size))
@@ -48,7 +47,12 @@ class Shelf:
             self._remember(stem, uid, path)
             if uid not in uids:
                 self._deleted[uid] = size
+        self._surveyed = True
         self._clear_out()
+
+    def holds(self, uid: str) -> bool:
+        """Whether there may be something on disk for this pod: after a survey what it has not found is not there."""
+        return not self._surveyed or uid in self._paths
 
     def place(self, namespace: str, name: str, uid: str) -> Path | None:
         """The file for a pod that is there; None for one that is gone, or whose names cannot be a file's."""

@@ -19,9 +19,10 @@ class Change:
 
 def transitions(pod: core_v1.Pod, before: core_v1.PodStatus, after: core_v1.PodStatus) -> Iterator[Change]:
     """Probes that have begun to succeed, and the pod's becoming Ready or ceasing to be it."""
-    probed = {c.name: c for c in (*pod.spec.initContainers, *pod.spec.containers)}
-    old = {s.name: s for s in _statuses(before)}
-    for status in _statuses(after):
+    containers = (*pod.spec.initContainers, *pod.spec.containers)
+    probed = {c.name: c for c in containers if c.startupProbe or c.readinessProbe}
+    old = {s.name: s for s in _statuses(before)} if probed else {}
+    for status in _statuses(after) if probed else ():
         container, earlier = probed.get(status.name), old.get(status.name)
         if container is None or not (status.state and status.state.running):
             continue
@@ -38,7 +39,10 @@ def transitions(pod: core_v1.Pod, before: core_v1.PodStatus, after: core_v1.PodS
 
 def condition_status(status: core_v1.PodStatus, type_: str) -> str:
     """ "True", "False", "Unknown" or nothing."""
-    return next((c.status for c in status.conditions if c.type == type_), "")
+    for condition in status.conditions:
+        if condition.type == type_:
+            return condition.status
+    return ""
 
 
 def _statuses(status: core_v1.PodStatus) -> list[core_v1.ContainerStatus]:

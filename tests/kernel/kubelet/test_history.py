@@ -140,3 +140,66 @@ async def test_a_secret_in_the_environment_is_in_no_journal(node: Node) -> None:
     await history(node, "hush")
     for path in (node.workdir / "data" / "history").iterdir():
         assert value not in path.read_text()
+
+
+async def headline(node: Node, name: str, text: str) -> str:
+    """The pod's headline, once `text` is in it."""
+    said = ""
+
+    async def look() -> bool:
+        nonlocal said
+        said = (await history(node, name))["diagnosis"]["headline"]
+        return text in said
+
+    await node.until(look, lambda: f"{name}: {text!r} in {said!r}")
+    return said
+
+
+async def test_a_failing_readiness_probe_is_named_and_its_success_told(node: Node) -> None:
+    probe = {
+        "exec": {"command": ["sh", "-c", "[ -e /ok ] || { echo not yet; exit 1; }"]},
+        "periodSeconds": 1,
+    }
+    await node.create("slow", container(readinessProbe=probe))
+    said = await headline(node, "slow", "(2 times since ")
+    assert said.startswith("slow is not Ready: container main: readiness probe fails: not yet")
+    assert (await node.exec("slow", "touch", "/ok"))[0] == 0
+    await node.ready("slow")
+    told = [e["message"] for e in (await history(node, "slow"))["entries"] if e["step"] == "probe"]
+    assert "readiness probe succeeded" in told
+    assert len(told) == 2, "failures are counted, not repeated"
+
+
+async def test_a_restart_by_a_liveness_probe_is_told_with_its_cause(node: Node) -> None:
+    probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}
+    await node.create("sick", container(livenessProbe=probe))
+    page = await crashed(node, "sick", 1)
+    told = steps(page)
+    assert told.index("probe") < told.index("kill") < told.index("exit")
+
+
+async def test_what_a_pod_waits_for_is_named(node: Node) -> None:
+    await node.create("init", container(), initContainers=[container("sleep 1000", "migrate")])
+    assert "waits for init container migrate (running since " in await headline(node, "init", "running")
+    sidecar = container(name="proxy") | {
+        "restartPolicy": "Always",
+        "startupProbe": {"exec": {"command": ["false"]}, "failureThreshold": 1000},
+    }
+    await node.create("beside", container(), initContainers=[sidecar])
+    assert "waits for sidecar proxy: its startup probe" in await headline(node, "beside", "probe")
+    await node.create("bare", container(image="nowhere/at-all:1", imagePullPolicy="Never"))
+    said = await headline(node, "bare", "nowhere/at-all")
+    assert 'container main: image "nowhere/at-all:1" is not here (Never)' in said
+
+
+async def test_hooks_have_durations_and_hold_up_what_they_hold_up(node: Node) -> None:
+    hooks = {"postStart": {"exec": {"command": ["sleep", "0.2"]}}, "preStop": {"sleep": {"seconds": 25}}}
+    await node.create("hooked", container(lifecycle=hooks))
+    await headline(node, "hooked", "waits for its postStart hook")
+    await node.ready("hooked")
+    ends = [e for e in (await history(node, "hooked"))["entries"] if e["step"] == "hook" and "seconds" in e]
+    assert len(ends) == 1
+    assert ends[0]["seconds"] >= 0.2
+    await node.delete("hooked")
+    said = await headline(node, "hooked", "preStop hook of container main runs since ")
+    assert said.startswith("hooked is being deleted since ")

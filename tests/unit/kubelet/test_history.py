@@ -356,6 +356,22 @@ def test_nothing_is_added_once_a_pod_is_gone(history: PodHistory) -> None:
     assert [entry.step for entry in entries(history)] == [Step.NOTE, Step.DELETED]
 
 
+def test_a_hook_has_a_duration_where_it_ends(history: PodHistory, clock: Clock) -> None:
+    history.event(pod(), "Normal", "PostStartHookStarted", "Started PostStart hook", "main")
+    clock.now += 2 * SECOND
+    history.note(pod(), Step.NOTE, "meanwhile")
+    clock.now += SECOND
+    history.event(pod(), "Normal", "PostStartHookCompleted", "PostStart hook succeeded", "main")
+    history.event(pod(), "Warning", "FailedPreStopHook", "of which nobody saw the start", "main")
+    told = [(entry.message, entry.seconds) for entry in entries(history)]
+    assert told == [
+        ("Started PostStart hook", None),
+        ("meanwhile", None),
+        ("PostStart hook succeeded", 3.0),
+        ("of which nobody saw the start", None),
+    ]
+
+
 def test_a_deletion_is_noted_once_before_what_it_causes(
     history: PodHistory, tmp_path: Path, clock: Clock
 ) -> None:

@@ -243,6 +243,22 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
         "web is not Ready: FailedMount: volume data: /srv does not exist (3 times since 20s)",
     ),
     (
+        "an image that is not here, of which no more than the journal knows",
+        a_pod(
+            status(state=waiting("ErrImageNeverPull", "not present")),
+            phase="Pending",
+            containers=[container("app", image="x", imagePullPolicy="Never")],
+        ),
+        [entry(Step.SANDBOX, "made", 5), entry(Step.IMAGE, "not present", 4, "app", failed=True)],
+        'web is not Ready: container app: image "x" is not here (Never): ErrImageNeverPull: not present',
+    ),
+    (
+        "a probe that says nothing",
+        a_pod(status(state=running(9), started=False), containers=probed("startupProbe")),
+        [failing("Startup", "", 5)],
+        "web is not Ready: container app: its startup probe fails without a word (once since 5s)",
+    ),
+    (
         "two containers, of which the one that cannot go on is named",
         a_pod(
             status("app", state=waiting("ContainerCreating")),
