@@ -33,9 +33,13 @@ if TYPE_CHECKING:
 
 PATH = "/grpc.health.v1.Health/Check"
 
-MAX_RECEIVED = 256 * 1024
-"""Bytes a peer may send in all."""
-READ_SIZE = 16 * 1024
+MAX_RECEIVED = 16 * 1024
+"""Bytes a peer may send in all; an answer has some hundred. Thousands of tiny frames would cost the daemon seconds."""
+MAX_MESSAGE = 4 * 1024
+READ_SIZE = 4 * 1024
+
+_SETTINGS = 4
+"""The type of the frame that a server has to send first (RFC 9113, 3.4)."""
 
 _USER_AGENT = "kube-probe/" + ".".join(KUBERNETES_VERSION.removeprefix("v").split(".")[:2])
 
@@ -143,6 +147,8 @@ class _Call:
     """The peer has shown that it speaks HTTP/2."""
     _headers: dict[str, str] = field(default_factory=dict)
     _data: bytearray = field(default_factory=bytearray)
+    _received: int = 0
+    _start: bytearray = field(default_factory=bytearray)
 
     async def run(self, sock: socket.socket) -> None:
         """Raises _RpcError, OSError."""
@@ -152,28 +158,32 @@ class _Call:
 
         config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
         connection = h2.connection.H2Connection(config)
-        received = 0
+        self._ask(connection)
         try:
-            self._ask(connection)
-            await _send(sock, connection.data_to_send())
-            self.sent = True
             while True:
-                await readable(sock)
-                data = sock.recv(READ_SIZE)
-                received += len(data)
-                if not data or received > MAX_RECEIVED:
-                    raise _RpcError(
-                        Code.UNAVAILABLE, "error reading server preface: EOF" if not received else "EOF"
-                    )
-                if self._take(connection.receive_data(data), connection):
-                    return
                 await _send(sock, connection.data_to_send())
+                self.sent = True
+                if self._take(connection.receive_data(await self._receive(sock)), connection):
+                    return
         except h2.exceptions.H2Error as error:
             raise _RpcError(
                 Code.UNAVAILABLE, f"connection error: {error or type(error).__name__}"
             ) from error
         except (UnicodeError, ValueError, LookupError) as error:  # what h2 lets through of damaged frames
             raise _RpcError(Code.INTERNAL, f"malformed answer: {type(error).__name__}") from error
+
+    async def _receive(self, sock: socket.socket) -> bytes:
+        """The next bytes, in bounds, the first ones those of a peer that speaks HTTP/2. Raises _RpcError, OSError."""
+        await readable(sock)
+        data = sock.recv(READ_SIZE)
+        self._received += len(data)
+        if not data or self._received > MAX_RECEIVED:
+            where = "from server" if self.settled else "server preface"
+            raise _RpcError(Code.UNAVAILABLE, f"error reading {where}: {'too much data' if data else 'EOF'}")
+        self._start += data[: 4 - len(self._start)]
+        if len(self._start) == 4 and self._start[3] != _SETTINGS:
+            raise _RpcError(Code.UNAVAILABLE, "error reading server preface: this is not HTTP/2")
+        return data
 
     def _ask(self, connection: h2.connection.H2Connection) -> None:
         connection.initiate_connection()
@@ -201,9 +211,9 @@ class _Call:
             elif isinstance(event, h2.events.DataReceived):
                 self._data += event.data
                 connection.acknowledge_received_data(event.flow_controlled_length, 1)
-                if len(self._data) > MAX_OUTPUT:
+                if len(self._data) > MAX_MESSAGE:
                     raise _RpcError(
-                        Code.RESOURCE_EXHAUSTED, f"received message larger than max ({MAX_OUTPUT} bytes)"
+                        Code.RESOURCE_EXHAUSTED, f"received message larger than max ({MAX_MESSAGE} bytes)"
                     )
             elif isinstance(event, h2.events.StreamEnded):
                 return True

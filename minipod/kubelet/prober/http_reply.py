@@ -50,8 +50,12 @@ class HttpReply:
         if self.status:
             self._feed_body(data)
             return
+        unsearched = max(
+            0, len(self._head) - 3
+        )  # a peer that drips must not have all of it searched each time
         self._head += data
-        while (found := self._empty_line()) is not None:
+        while (found := self._empty_line(unsearched)) is not None:
+            unsearched = 0
             head, rest = bytes(self._head[: found.start()]), bytes(self._head[found.end() :])
             self._head = bytearray(rest)
             if self._is_final(head):
@@ -73,9 +77,9 @@ class HttpReply:
             raise MalformedReplyError("unexpected EOF")
         self.complete = True
 
-    def _empty_line(self) -> re.Match[bytes] | None:
+    def _empty_line(self, start: int) -> re.Match[bytes] | None:
         """The line that ends the headers. Raises MalformedReplyError as soon as the first line is wrong."""
-        found = _EMPTY_LINE.search(self._head)
+        found = _EMPTY_LINE.search(self._head, start)
         if found is None and self._head[: len(_START)] != _START[: len(self._head)]:
             raise _malformed(bytes(self._head))
         return found
