@@ -93,12 +93,13 @@ def _row(entry: dict[str, Any], after: int, ago: int) -> tuple[str, ...]:
     from minipod.cli.durations import human_duration
     from minipod.cli.output.tables import printable
 
+    rough = entry["time"].endswith(".000000Z")  # the API's times have whole seconds
     message = printable(entry["message"])
     if entry.get("count", 1) > 1:
         message += f" (x{entry['count']})"
     return (
         human_duration(max(ago, 0) / 1e6),
-        f"+{duration(after / 1e6)}",
+        f"~{human_duration(after / 1e6)}" if rough else f"+{duration(after / 1e6)}",
         duration(entry["seconds"]) if entry.get("seconds") is not None else "",
         printable(entry["step"]) + ("!" if entry.get("failed") else ""),
         printable(entry.get("container") or ""),

@@ -15,7 +15,7 @@ def entry(time: str, step: str, message: str, **fields: Any) -> dict[str, Any]:
 
 def page(*entries: dict[str, Any], **diagnosis: str) -> dict[str, Any]:
     return {
-        "now": "2026-01-02T03:06:00.000000Z",
+        "now": "2026-01-02T03:06:00.250000Z",
         "diagnosis": {"headline": "web is not Ready: it crashes", "look": "", **diagnosis},
         "entries": list(entries),
     }
@@ -25,7 +25,7 @@ CRASH = page(
     entry("2026-01-02T03:04:05.000000Z", "created", "the pod was created"),
     entry("2026-01-02T03:04:05.250000Z", "mount", "2 volumes set up", seconds=0.0009),
     entry(
-        "2026-01-02T03:05:48.000000Z",
+        "2026-01-02T03:05:48.250000Z",
         "exit",
         "exit code 1 (Error)",
         container="app",
@@ -34,7 +34,7 @@ CRASH = page(
         log=["opening", "panic: no such table"],
         detail={"message": "sorry"},
     ),
-    entry("2026-01-02T03:05:50.000000Z", "probe", "Readiness probe failed: no", container="app", count=12),
+    entry("2026-01-02T03:05:50.250000Z", "probe", "Readiness probe failed: no", container="app", count=12),
     look="minipod logs web",
 )
 
@@ -44,8 +44,8 @@ def test_a_life_is_told_line_by_line() -> None:
         "web is not Ready: it crashes -- see: minipod logs web",
         "",
         "AGO   AFTER   TOOK   STEP     CONTAINER  WHAT",
-        "115s  +0s            created             the pod was created",
-        "114s  +250ms  900us  mount               2 volumes set up",
+        "115s  ~0s            created             the pod was created",
+        "115s  +250ms  900us  mount               2 volumes set up",
         "12s   +103s   12s    exit!    app        exit code 1 (Error)",
         "                                         | opening",
         "                                         | panic: no such table",
