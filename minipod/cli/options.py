@@ -67,13 +67,13 @@ def all_namespaces() -> Callable[[F], F]:
     return flag("-A", "--all-namespaces", help="In every namespace.")
 
 
-def container() -> Callable[[F], F]:
+def container(about: str = "The container; default: the pod's first.") -> Callable[[F], F]:
     return click.option(
         "-c",
         "--container",
         default="",
         metavar="NAME",
-        help="The container; default: the pod's first.",
+        help=about,
         shell_complete=completer("containers"),
     )
 

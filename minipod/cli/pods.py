@@ -1,4 +1,4 @@
-"""What logs, exec and attach share: which pod, which container."""
+"""What the verbs on containers share: which pod, which container, what became of it."""
 
 from __future__ import annotations
 
@@ -41,6 +41,14 @@ def container_names(
 ) -> list[str]:
     """Names in the order in which the containers start."""
     return [container["name"] for group in groups for container in pod["spec"].get(group) or ()]
+
+
+def status_of(pod: Obj, container: str) -> Obj:
+    """What is on record of a container of any sort; {} for nothing."""
+    status = pod.get("status") or {}
+    groups = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+    every = (one for group in groups for one in status.get(group) or ())
+    return next((one for one in every if one["name"] == container), {})
 
 
 def choose_container(pod: Obj, wanted: str, *, quiet: bool = False) -> str:

@@ -101,7 +101,7 @@ def build_pod(name: str, command_line: Sequence[str], flags: dict[str, Any]) -> 
         container["imagePullPolicy"] = flags["image_pull_policy"]
     if flags["env"]:
         container["env"] = [
-            dict(zip(("name", "value"), _pair(v, "--env"), strict=True)) for v in flags["env"]
+            dict(zip(("name", "value"), pair(v, "--env"), strict=True)) for v in flags["env"]
         ]
     if flags["port"] is not None:
         container["ports"] = [{"containerPort": flags["port"]}]
@@ -111,16 +111,16 @@ def build_pod(name: str, command_line: Sequence[str], flags: dict[str, Any]) -> 
         container |= {"stdin": True, "stdinOnce": True}
     if flags["tty"]:
         container["tty"] = True
-    labels = dict(_pair(text, "--labels") for text in flags["labels"].split(",") if text) or {"run": name}
+    labels = dict(pair(text, "--labels") for text in flags["labels"].split(",") if text) or {"run": name}
     metadata: Obj = {"name": name, "labels": labels}
     if flags["annotations"]:
-        metadata["annotations"] = dict(_pair(text, "--annotations") for text in flags["annotations"])
+        metadata["annotations"] = dict(pair(text, "--annotations") for text in flags["annotations"])
     spec: Obj = {"containers": [container], "restartPolicy": flags["restart"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     return _overridden(pod, flags["overrides"])
 
 
-def _pair(text: str, flag: str) -> tuple[str, str]:
+def pair(text: str, flag: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise CommandError(f'{flag}: "{text}" is not NAME=VALUE')

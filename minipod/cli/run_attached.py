@@ -1,16 +1,17 @@
-"""The second half of `run -it` and `run --attach`: staying with the pod until it ends."""
+"""The second half of `run -it`, `run --attach` and `debug -it`: staying with a container until it ends."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from minipod.cli.attach import attach
 from minipod.cli.deletion import delete_and_wait
 from minipod.cli.errors import CommandError, ProcessExitError, refused
-from minipod.cli.pods import choose_container
+from minipod.cli.pods import choose_container, status_of
 from minipod.cli.session import Session
 from minipod.cli.wait import why_not
 from minipod.cli.watching import WaitTimeoutError, wait_for_object
@@ -22,7 +23,7 @@ ENDED = ("Succeeded", "Failed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Following:
-    """`ends`: the pod does not restart, so that its exit code becomes ours; `start_timeout` in seconds."""
+    """`ends`: it is not restarted, so that its exit code becomes ours; `start_timeout` in seconds."""
 
     stdin: bool
     tty: bool
@@ -39,7 +40,10 @@ def follow(session: Session, pod: Obj, how: Following) -> None:
     """
     name = pod["metadata"]["name"]
     try:
-        _stay(session, name, choose_container(pod, "", quiet=True), how)
+        container = choose_container(pod, "", quiet=True)
+        _stay(session, name, container, how)
+        if how.ends:
+            _leave_with_code(session, name, container, lambda obj: _phase(obj) in ENDED)
     finally:
         if how.remove:
             delete_and_wait(session, session.discovery.find("pods"), session.current_namespace, name)
@@ -47,8 +51,15 @@ def follow(session: Session, pod: Obj, how: Following) -> None:
                 print(f'pod "{name}" deleted')
 
 
+def follow_container(session: Session, name: str, container: str, how: Following) -> None:
+    """The same with one container of a pod that goes on."""
+    _stay(session, name, container, how)
+    if how.ends:
+        _leave_with_code(session, name, container, lambda obj: "terminated" in _state(obj, container))
+
+
 def _stay(session: Session, name: str, container: str, how: Following) -> None:
-    pod = _wait_for_start(session, name, container, how.start_timeout)
+    pod = _wait_for_start(session, name, container, how)
     running = "running" in _state(pod, container)
     if running and how.tty:
         attach(session, pod, container, stdin=how.stdin, tty=True, quiet=how.quiet)
@@ -56,18 +67,22 @@ def _stay(session: Session, name: str, container: str, how: Following) -> None:
         _feed_and_copy_log(session, name, container)
     else:
         _copy_log(session, name, container)
-    if how.ends:
-        pods = session.discovery.find("pods")
-        ended = wait_for_object(
-            session, pods, session.current_namespace, name, lambda obj: obj is None or _phase(obj) in ENDED
-        )
-        code = (_state(ended or {}, container).get("terminated") or {}).get("exitCode", 0)
-        if code:
-            raise ProcessExitError(code)
 
 
-def _wait_for_start(session: Session, name: str, container: str, timeout: float) -> Obj:
+def _leave_with_code(session: Session, name: str, container: str, ended: Callable[[Obj], bool]) -> None:
+    """Once the pod has `ended`. Raises ProcessExitError."""
+    pods = session.discovery.find("pods")
+    pod = wait_for_object(
+        session, pods, session.current_namespace, name, lambda obj: obj is None or ended(obj)
+    )
+    code = (_state(pod or {}, container).get("terminated") or {}).get("exitCode", 0)
+    if code:
+        raise ProcessExitError(code)
+
+
+def _wait_for_start(session: Session, name: str, container: str, how: Following) -> Obj:
     """The pod as it is when the container runs, or has ended already."""
+    once = how.ends
     latest: Obj = {}
 
     def started(obj: Obj | None) -> bool:
@@ -75,10 +90,11 @@ def _wait_for_start(session: Session, name: str, container: str, timeout: float)
         if obj is None:
             raise CommandError(f'pods "{name}" was deleted before it ran')
         latest = obj
-        return _phase(obj) in ENDED or "running" in _state(obj, container)
+        state = _state(obj, container)
+        return _phase(obj) in ENDED or "running" in state or (once and "terminated" in state)
 
     pods = session.discovery.find("pods")
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + how.start_timeout
     try:
         wait_for_object(session, pods, session.current_namespace, name, started, deadline=deadline)
     except WaitTimeoutError:
@@ -91,11 +107,8 @@ def _phase(pod: Obj) -> str:
 
 
 def _state(pod: Obj, container: str) -> Obj:
-    for status in (pod.get("status") or {}).get("containerStatuses") or ():
-        if status["name"] == container:
-            state: Obj = status.get("state") or {}
-            return state
-    return {}
+    state: Obj = status_of(pod, container).get("state") or {}
+    return state
 
 
 def _feed_and_copy_log(session: Session, name: str, container: str) -> None:

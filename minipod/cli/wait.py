@@ -217,6 +217,7 @@ def why_not(obj: Obj | None) -> str:
     for container in (
         *(status.get("initContainerStatuses") or ()),
         *(status.get("containerStatuses") or ()),
+        *(status.get("ephemeralContainerStatuses") or ()),
     ):
         state = (
             (container.get("state") or {}).get("waiting")

@@ -46,6 +46,7 @@ def _container(text: Text, container: Obj, status: Obj | None, pod: Obj) -> None
     ):
         if probe := container.get(key):
             text.field(2, name, describe_probe(probe))
+    _hooks(text, container.get("lifecycle") or {})
     _env_from(text, container.get("envFrom") or [])
     _env(text, container, pod)
     _mounts(text, container)
@@ -107,6 +108,14 @@ def _resources(text: Text, resources: Obj) -> None:
                 text.field(3, key, amount)
 
 
+def _hooks(text: Text, lifecycle: Obj) -> None:
+    for name, key in (("Post Start", "postStart"), ("Pre Stop", "preStop")):
+        if hook := lifecycle.get(key):
+            text.field(2, name, describe_handler(hook))
+    if signal := lifecycle.get("stopSignal"):
+        text.field(2, "Stop Signal", signal)
+
+
 def describe_probe(probe: Obj) -> str:
     """`http-get http://:80/healthz delay=0s timeout=1s period=10s #success=1 #failure=3`"""
     numbers = (
@@ -114,18 +123,25 @@ def describe_probe(probe: Obj) -> str:
         f"period={probe.get('periodSeconds', 10)}s #success={probe.get('successThreshold', 1)} "
         f"#failure={probe.get('failureThreshold', 3)}"
     )
-    if action := probe.get("exec"):
-        return f"exec [{' '.join(action.get('command') or [])}] {numbers}"
-    if action := probe.get("httpGet"):
+    return f"{describe_handler(probe)} {numbers}"
+
+
+def describe_handler(handler: Obj) -> str:
+    """What a probe or a hook does: `exec [cat /ready]`."""
+    if action := handler.get("exec"):
+        return f"exec [{' '.join(action.get('command') or [])}]"
+    if action := handler.get("httpGet"):
         place = f"{action.get('host', '')}:{action.get('port', '')}"
         path = action.get("path", "")
         slash = "" if path.startswith("/") or not path else "/"
-        return f"http-get {action.get('scheme', 'HTTP').lower()}://{place}{slash}{path} {numbers}"
-    if action := probe.get("tcpSocket"):
-        return f"tcp-socket {action.get('host', '')}:{action.get('port', '')} {numbers}"
-    if action := probe.get("grpc"):
-        return f"grpc <pod>:{action.get('port', '')} {action.get('service') or ''} {numbers}"
-    return f"unknown {numbers}"
+        return f"http-get {action.get('scheme', 'HTTP').lower()}://{place}{slash}{path}"
+    if action := handler.get("tcpSocket"):
+        return f"tcp-socket {action.get('host', '')}:{action.get('port', '')}"
+    if action := handler.get("grpc"):
+        return f"grpc <pod>:{action.get('port', '')} {action.get('service') or ''}"
+    if action := handler.get("sleep"):
+        return f"sleep {action.get('seconds', 0)}s"
+    return "unknown"
 
 
 def _env_from(text: Text, sources: list[Obj]) -> None:

@@ -31,10 +31,9 @@ def choose_container(pod: core_v1.Pod, name: str) -> str:
 
 
 def container_status(pod: core_v1.Pod, name: str) -> core_v1.ContainerStatus | None:
-    for status in (*pod.status.initContainerStatuses, *pod.status.containerStatuses):
-        if status.name == name:
-            return status
-    return None
+    status = pod.status
+    every = (*status.initContainerStatuses, *status.containerStatuses, *status.ephemeralContainerStatuses)
+    return next((one for one in every if one.name == name), None)
 
 
 def logged_attempt(

@@ -8,6 +8,7 @@ POST   images/build-rootfs?name=NAME      body: a tar of the root file system
 DELETE images?name=NAME[&force=true]
 GET    pods/UID/anatomy
 GET    pods/NAMESPACE/NAME/history[?uid=UID]
+POST   pods/NAMESPACE/NAME/restart[?container=NAME]
 GET    stats/summary
 POST   down[?gracePeriodSeconds=N]
 """
@@ -23,7 +24,7 @@ from minipod.api.errors import StatusError, bad_request, method_not_allowed, no_
 from minipod.api.scheme import PODS
 from minipod.client.node import ProxyRequest, ProxyResponse
 from minipod.kubelet.pods.pod_worker import PodWorker
-from minipod.kubelet.server import anatomy, image_pages, stats
+from minipod.kubelet.server import anatomy, image_pages, restarts, stats
 from minipod.kubelet.server.history_pages import history_page
 from minipod.kubelet.services import Services
 
@@ -57,6 +58,10 @@ class NodePages:
                 _expect(request, "GET")
                 uid = request.query.get("uid", "")
                 return _json(await history_page(self._services, self._workers, namespace, name, uid))
+            case ["pods", namespace, name, "restart"]:
+                _expect(request, "POST")
+                container = request.query.get("container", "")
+                return _json(restarts.restart(self._workers.values(), namespace, name, container))
             case ["stats", "summary"]:
                 _expect(request, "GET")
                 pods = [worker.current_pod for worker in self._workers.values()]

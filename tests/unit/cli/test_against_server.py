@@ -8,8 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +21,7 @@ from minipod.cli.session import Session
 from minipod.cli.watching import WaitTimeoutError
 from tests.helpers.wait import wait_until
 from tests.unit.apiserver.serving import ServerThread
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Done]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
-    with ServerThread(tmp_path_factory.mktemp("api")) as running:
-        yield running
-
-
-@pytest.fixture
-def cli(server: ServerThread, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.setenv("MINIPOD_SOCKET", str(server.socket))
-
-    def call(*args: str, stdin: str = "") -> Done:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code = run(list(args))
-        sys.stdout.flush()
-        told = capfd.readouterr()
-        return Done(code, told.out, told.err)
-
-    return call
+from tests.unit.cli.conftest import Cli, Done
 
 
 def pod(name: str, **spec: Any) -> dict[str, Any]:
@@ -290,10 +259,10 @@ def test_manifests_that_cannot_be(cli: Cli, manifest: dict[str, Any], message: s
 
 def test_fields_that_are_not_acted_on_are_warned_of(cli: Cli) -> None:
     manifest = pod("warned")
-    manifest["spec"]["containers"][0]["livenessProbe"] = {"exec": {"command": ["true"]}}
+    manifest["spec"]["containers"][0]["envFrom"] = [{"secretRef": {"name": "s"}}]
     done = apply(cli, manifest)
     assert done.code == 0
-    assert done.err.startswith("Warning: spec.containers[0].livenessProbe")
+    assert done.err.startswith("Warning: spec.containers[0].envFrom")
 
 
 def test_create_refuses_what_is_there(cli: Cli) -> None:

@@ -1,7 +1,8 @@
 """Descriptions, line by line as kubectl 1.32 prints them.
 
-The expected texts are kubectl's own with four lines changed: the message of a waiting container is shown (kubectl
-leaves it to the events), a message of several lines stays in its column, and a node has no lease and no kube-proxy.
+The expected texts are kubectl's own with few lines changed: the message of a waiting container is shown (kubectl
+leaves it to the events), a message of several lines stays in its column, hooks and stop signals are shown, and a node
+has no lease and no kube-proxy.
 """
 
 from __future__ import annotations

@@ -39,6 +39,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
             [pod] = objects(f"pod-{name}")
             pod["metadata"] = {k: v for k, v in pod["metadata"].items() if k not in CHOSEN_BY_SERVER}
             pod["spec"] = {k: v for k, v in pod["spec"].items() if k not in ADMITTED_ELSEWHERE}
+            for container in pod["spec"]["containers"]:
+                container.pop("lifecycle", None)  # kubectl does not describe hooks, we do
             api.create("/api/v1/namespaces/default/pods", pod)
         yield running
 
