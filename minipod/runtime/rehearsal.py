@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minipod.linux import tree
+from minipod.linux import prctl, tree
 from minipod.runtime import device_rules, launch, namespace_plan, sync
 from minipod.runtime.channel import (
     TO_DAEMON,
@@ -28,9 +28,11 @@ from minipod.runtime.channel import (
     Exec,
     MakeShim,
     Message,
+    Refused,
     RemoveContainer,
     SignalContainer,
     StartContainer,
+    Trouble,
     Welcome,
 )
 from minipod.runtime.launch import Launched
@@ -85,6 +87,14 @@ class Understudy:
 
     def __init__(self) -> None:
         self.pids: list[int] = []
+        self._alive: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        """End whoever is left."""
+        for pid in self.pids:
+            os.kill(pid, signal.SIGKILL)
+        for fd in self._alive or ():
+            os.close(fd)
 
     def mount_tmpfs(self, mount: TmpfsMount) -> None:
         pass
@@ -93,6 +103,7 @@ class Understudy:
         if os.geteuid() != 0:
             return self._child(None)
         launched = launch.launch_infra(config, cgroup_fd=cgroup_fd)
+        self._guard(launched.pidfd)
         self.pids.append(launched.pid)
         return launched
 
@@ -127,8 +138,32 @@ class Understudy:
         """The youngest child is not reaped yet: the number is still its own."""
         os.kill(self.pids.pop(), signal.SIGKILL)
 
+    def _guard(self, infra_pidfd: int) -> None:
+        """A child that ends the infra process with the spawner: that one runs a program which knows nothing of plays.
+
+        Nobody writes into the pipe; it ends when the last one who could is gone.
+        """
+        self._alive = os.pipe2(os.O_CLOEXEC)
+
+        def body(_sync_fd: int, keep: list[int]) -> None:
+            pidfd, pipe = keep
+            os.read(pipe, 1)
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os._exit(0)
+
+        guard = launch.clone_child(body, stdio=None, keep=(infra_pidfd, self._alive[0]))
+        os.close(guard.pidfd)
+        os.close(guard.sync_fd)
+        self.pids.insert(0, guard.pid)
+
     def _child(self, stdio: tuple[int, int, int] | None, *, hold: bool = False) -> Launched:
+        parent = os.getpid()
+
         def body(sync_fd: int, _keep: list[int]) -> None:
+            # Whoever kills the spawner in the middle of a play ends the play.
+            prctl.set_parent_death_signal(signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(0)
             if hold:
                 sync.wait_until_told(sync_fd)
             os.close(sync_fd)
@@ -154,24 +189,32 @@ class _Play:
         self._shim = Shim(self._message, far, self._understudy)
         self._channel = Channel(near, TO_DAEMON)
         self._script = self._lines()
+        self._failure = ""
 
     def run(self) -> None:
         poller = self._shim.poller
         poller.watch(self._channel.fileno(), self._listen)
-        poller.call_later(_TIME_LIMIT, poller.stop)
+        poller.call_later(_TIME_LIMIT, lambda: self._fail(f"not over after {_TIME_LIMIT:g} s"))
         try:
             self._shim.run()
+            if self._failure:
+                raise RuntimeError(f"rehearsal of a pod's life: {self._failure}")
         finally:
-            for pid in self._understudy.pids:
-                os.kill(pid, signal.SIGKILL)
+            self._understudy.close()
             self._channel.close()
             poller.close()
+
+    def _fail(self, why: str) -> None:
+        self._failure = why
+        self._shim.poller.stop()
 
     def _listen(self, _events: int) -> None:
         try:
             for received in self._channel.receive():
                 for fd in received.fds:
                     os.close(fd)
+                if isinstance(received.message, Trouble | Refused):
+                    self._fail(received.message.message)
                 if isinstance(received.message, Welcome) or received.serial:
                     for message in next(self._script):
                         self._channel.send(message, serial=1)

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from minipod.linux.cgroup2 import cgroup
 from minipod.runtime import wire
 from minipod.runtime.errors import ShimGoneError, WrongStateError
 from minipod.runtime.service import RuntimeService
@@ -191,6 +192,31 @@ async def test_a_spawner_killed_in_the_middle_of_fifty_births_costs_nothing(worl
     os.kill(world.spawner_pid, signal.SIGKILL)
     results = await asyncio.gather(*births)
     assert all(r.state is SandboxState.READY for r in results)
+
+
+async def test_a_spawner_killed_in_its_rehearsal_leaves_nobody(world: World) -> None:
+    group = cgroup.create(world.cgroup_root, f"{world.word}/rehearsal")
+    code = f"""
+import sys
+open({str(group / "cgroup.procs")!r}, "w").write("0")
+sys.path.insert(0, {str(PROJECT)!r})
+from pathlib import Path
+from minipod.runtime.rehearsal import rehearse
+print("ready", flush=True)
+while True:
+    rehearse(Path({str(world.workdir / "scratch")!r}))
+"""
+    for _ in range(5):
+        spawner = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", "-c", code, stdout=asyncio.subprocess.PIPE
+        )
+        assert spawner.stdout is not None
+        await spawner.stdout.readline()
+        # In the middle of a play: with an infra process, a container and whoever watches over them.
+        await asyncio.to_thread(wait_until, lambda: len(cgroup.processes(group)) >= 4)
+        spawner.kill()
+        await spawner.wait()
+        await asyncio.to_thread(wait_until, lambda: cgroup.processes(group) == [])
 
 
 async def test_a_killed_shim_is_noticed_and_its_pod_ended(world: World) -> None:
