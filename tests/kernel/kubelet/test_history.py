@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,6 +144,30 @@ async def test_a_secret_in_the_environment_is_in_no_journal(node: Node) -> None:
     await history(node, "hush")
     for path in (node.workdir / "data" / "history").iterdir():
         assert value not in path.read_text()
+
+
+@contextmanager
+def small_disk(directory: Path) -> Iterator[Path]:
+    """64 KiB at `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+async def test_a_disk_that_fills_up_costs_entries_and_nothing_else(node: Node) -> None:
+    with small_disk(node.workdir / "data" / "history") as directory:
+        (directory / "filler").write_bytes(b"x" * 60 * 1024)
+        for name in ("one", "two"):
+            await node.create(name, container(f"echo {'y' * 1500}; exit 1"))
+            await node.wait(name, lambda p: main_status(p).restartCount >= 3, "to go on")
+        (directory / "filler").unlink()
+        kept = len((await history(node, "one"))["entries"])
+        await crashed(node, "one", 4)
+        page = await history(node, "one")
+        assert len(page["entries"]) > kept
 
 
 async def headline(node: Node, name: str, text: str) -> str:

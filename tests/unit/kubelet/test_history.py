@@ -270,6 +270,14 @@ def test_of_too_much_every_containers_last_end_is_kept_first() -> None:
     assert [entry.id for entry in kept] == [17, 18, 19]
 
 
+def test_when_it_is_written_anew_only_the_last_ends_are_kept() -> None:
+    made = [
+        Entry(id=n, at=n, step=Step.EXIT, message="m", container="a", detail={"id": str(n)})
+        for n in range(20)
+    ]
+    assert [entry.id for entry in worth_keeping(made, terminations=3)] == [17, 18, 19]
+
+
 def test_hostile_text_does_nothing_to_a_terminal(history: PodHistory) -> None:
     hostile = "a\x1b[2Jb\r\n\u202ec\x00\ud800"
     history.note(pod(), Step.NOTE, hostile, detail={"x": hostile})
