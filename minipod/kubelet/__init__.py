@@ -6,6 +6,7 @@ The rooms, in reading order:
     containers/     from Pod and image to what the runtime is asked for: pure
     volumes/        what containers share on disk, and how it is made, owned and removed safely
     status/         what is on record of a pod's containers, and what the API shows of it
+    history/        what happened to each pod, kept on disk past its deletion, and why it is not Ready
     server/         what the API server asks of a node: logs, exec, attach, the node's own pages
     kubelet.py      feeds the workers, adopts what runs, registers the node (node_status.py, host_facts.py)
 """
