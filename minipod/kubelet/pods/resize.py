@@ -36,6 +36,8 @@ RESTART_MESSAGE = "Container {} resize requires restart"
 """What is said of stopping a container of ResizePlan.restarts (as the kubelet does)."""
 
 _NO_LIMIT = "max"
+_POD_FILES = ("cpu.weight", "cpu.max", "memory.max", "memory.swap.max")
+"""What of a pod's cgroup a resize may change."""
 
 
 class Pending(StrEnum):
@@ -47,11 +49,14 @@ class Pending(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
-    """A running container and what it has. `memory_usage`: bytes now, None when not known (nothing is checked)."""
+    """The latest attempt at a container and what it has, or had when it ran."""
 
     id: str
     resources: core_v1.ResourceRequirements
     memory_usage: int | None = None
+    """Bytes now; None when not known, then nothing is checked."""
+    running: bool = True
+    """One that has ended is not changed, but starts again with what it had while a resize is pending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +104,13 @@ def recorded(resources: core_v1.ResourceRequirements | None) -> str:
 
 
 def in_force(
-    container_id: str, labels: Mapping[str, str], memory_usage: int | None = None
+    container_id: str,
+    labels: Mapping[str, str],
+    *,
+    running: bool = True,
+    memory_usage: int | None = None,
 ) -> InForce | None:
-    """From a running container's labels; None for one that was started before its resources were recorded."""
+    """From a container's labels; None for one that was started before its resources were recorded."""
     text = labels.get(LABEL_RESOURCES)
     if text is None:
         return None
@@ -109,7 +118,7 @@ def in_force(
         resources = msgspec.json.decode(text, type=core_v1.ResourceRequirements)
     except msgspec.DecodeError:
         return None
-    return InForce(id=container_id, resources=resources, memory_usage=memory_usage)
+    return InForce(id=container_id, resources=resources, memory_usage=memory_usage, running=running)
 
 
 def plan_resize(
@@ -119,19 +128,24 @@ def plan_resize(
     *,
     strict: bool = True,
     others: Amounts | None = None,
-    pids_limit: int = 0,
+    pod_group: Mapping[str, str] | None = None,
 ) -> ResizePlan:
     """Compare the spec with what is in force.
 
-    `running`: by container name, sidecars included; `strict`: as --cgroup-enforcement; `others`: what the other pods of
-    the node request, None: not counted; `pids_limit` as for cgroups.pod_files.
+    `running`: by name, of containers and sidecars; `strict`: as --cgroup-enforcement; `others`: what the other pods of
+    the node request, None: not counted; `pod_group`: the files of the pod's cgroup (SandboxStatus.resources), None:
+    what follows from `running`. When all is written, cgroups.qos_weights has changed too.
     """
     changed = [c for c in _resizable_containers(pod) if _differs(c, running.get(c.name))]
-    if not changed:
+    if pod_group is None:
+        pod_group = pod_files(_with_resources(pod, running), host)
+    grow, shrink = _pod_changes(pod_group, pod_files(pod, host))
+    if not (changed or grow or shrink):
         return NOTHING
     refusal = _refusal(pod, host, others or {}, strict=strict)
     if refusal is not None:
         return refusal
+    changed = [c for c in changed if running[c.name].running]
     restarts = tuple(c.name for c in changed if _needs_restart(c, running[c.name]))
     in_place = [c for c in changed if c.name not in restarts]
     problem = "; ".join(filter(None, (_below_usage(c, running[c.name]) for c in in_place)))
@@ -139,8 +153,8 @@ def plan_resize(
         return ResizePlan(problem=problem)
     updates = [_update(c, running[c.name], host) for c in in_place]
     shrinking = {c.name for c in in_place if _shrinks(c, running[c.name])}
-    before = pod_files(_with_resources(pod, running), host, pids_limit=pids_limit)
-    grow, shrink = _pod_changes(before, pod_files(pod, host, pids_limit=pids_limit))
+    if restarts:
+        shrink = {}  # what is about to be stopped still uses what it has: the pod shrinks when it has started anew
     return ResizePlan(
         grow_pod=grow,
         updates=tuple(sorted(updates, key=lambda update: update.name not in shrinking)),
@@ -282,7 +296,7 @@ def _pod_changes(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[dict[s
     """What grows has to be written before the containers grow into it, what shrinks after they have."""
     grow: dict[str, str] = {}
     shrink: dict[str, str] = {}
-    for name in {**old, **new}:
+    for name in _POD_FILES:
         before, after = old.get(name, _NO_LIMIT), new.get(name, _NO_LIMIT)
         if before != after:
             (grow if _size(after) >= _size(before) else shrink)[name] = after
