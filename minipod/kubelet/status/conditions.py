@@ -13,6 +13,9 @@ from minipod.kubelet.status.fates import FAILED, FINAL_PHASES, SUCCEEDED, Fates
 
 ALL_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 
+OWN_CONDITIONS = frozenset({*ALL_CONDITIONS, "PodResizePending", "PodResizeInProgress"})
+"""Those that the kubelet writes; all others are somebody else's, who may change them at any time."""
+
 
 def pod_conditions(
     pod: core_v1.Pod,
@@ -22,9 +25,13 @@ def pod_conditions(
     *,
     phase: str,
     sandbox_ready: bool,
+    more: Sequence[core_v1.PodCondition] = (),
     now: str,
 ) -> list[core_v1.PodCondition]:
-    """`now` becomes the time of those whose status has changed; conditions of other writers are kept as they are."""
+    """`now` becomes the time of those whose status has changed; conditions of other writers are kept as they are.
+
+    `more`: what else the kubelet says, dated already (of a resize).
+    """
     sidecars = {c.name for c in pod.spec.initContainers if is_sidecar(c)}
     needed = [*(s for s in init if s.name in sidecars), *main]
     containers_ready = _containers_ready(phase, [s.name for s in needed if not s.ready])
@@ -39,7 +46,7 @@ def pod_conditions(
     }
     conditions = []
     for type_ in ALL_CONDITIONS:
-        found, before = wanted[type_], old.pop(type_, None)
+        found, before = wanted[type_], old.get(type_)
         since = before.lastTransitionTime if before and before.status == found.status else now
         conditions.append(
             core_v1.PodCondition(
@@ -51,7 +58,8 @@ def pod_conditions(
                 observedGeneration=pod.metadata.generation,
             )
         )
-    return [*conditions, *old.values()]
+    others = [c for c in pod.status.conditions if c.type not in OWN_CONDITIONS]
+    return [*conditions, *more, *others]
 
 
 def _condition(true: bool, reason: str | None = None, message: str | None = None) -> core_v1.PodCondition:

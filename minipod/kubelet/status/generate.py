@@ -27,7 +27,11 @@ from minipod.kubelet.status.fates import (
 )
 from minipod.kubelet.status.records import History
 
-__all__ = ["Failed", "PodView", "Waiting", "generate_status", "terminated_state"]
+__all__ = ["Failed", "PodView", "ShownResources", "Waiting", "generate_status", "terminated_state"]
+
+
+ShownResources = tuple[dict[str, str], core_v1.ResourceRequirements]
+"""A container status' allocatedResources, and the resources in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class PodView:
     """As in compute_pod_actions: names that run again whatever their policy."""
     unwell: Collection[str] = ()
     """As in compute_pod_actions: ids whose end is no success."""
+    conditions: Sequence[core_v1.PodCondition] = ()
+    """What the kubelet says beyond the conditions every pod has (of a resize)."""
+    resources: Mapping[str, ShownResources] = field(default_factory=dict)
+    """By container name, where there is something to show."""
     sandbox_ready: bool = False
     failed: Failed | None = None
     terminal: bool = False
@@ -98,7 +106,14 @@ def generate_status(pod: core_v1.Pod, view: PodView, *, now: str) -> core_v1.Pod
         initContainerStatuses=init,
         ephemeralContainerStatuses=ephemeral,
         conditions=pod_conditions(
-            pod, fates, init, main, phase=coming, sandbox_ready=view.sandbox_ready, now=now
+            pod,
+            fates,
+            init,
+            main,
+            phase=coming,
+            sandbox_ready=view.sandbox_ready,
+            more=view.conditions,
+            now=now,
         ),
         observedGeneration=pod.metadata.generation,
     )
@@ -130,7 +145,7 @@ def _container_statuses(
 
     def status(container: AnyContainer, kind: Kind) -> core_v1.ContainerStatus:
         history = view.histories.get(container.name)
-        return container_status(
+        found = container_status(
             container,
             kind,
             history,
@@ -140,6 +155,9 @@ def _container_statuses(
             ended=view.terminal,
             missed=missed and kind is Kind.MAIN,
         )
+        if container.name in view.resources:
+            found.allocatedResources, found.resources = view.resources[container.name]
+        return found
 
     spec: Sequence[core_v1.Container] = pod.spec.initContainers
     return (

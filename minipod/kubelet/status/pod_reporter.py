@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from minipod.api import core_v1, pod_resources, timestamps
@@ -11,7 +11,8 @@ from minipod.kubelet.pod_names import full_name
 from minipod.kubelet.pods.actions import Held, PodActions
 from minipod.kubelet.pods.health import Health
 from minipod.kubelet.services import Services
-from minipod.kubelet.status.generate import Failed, PodView, Waiting, generate_status
+from minipod.kubelet.status.conditions import OWN_CONDITIONS
+from minipod.kubelet.status.generate import Failed, PodView, ShownResources, Waiting, generate_status
 from minipod.kubelet.status.records import History, histories
 from minipod.runtime.types import SandboxState, SandboxStatus
 
@@ -32,12 +33,12 @@ class PodReporter:
         """The Pod with the newest status known here; conditions of other writers are the API's."""
         if self.status is None:
             return pod
-        ours = {c.type for c in self.status.conditions}
-        others = [c for c in pod.status.conditions if c.type not in ours]
         status = self.status
-        if others:
+        others = [c for c in pod.status.conditions if c.type not in OWN_CONDITIONS]
+        ours = [c for c in status.conditions if c.type in OWN_CONDITIONS]
+        if [*ours, *others] != status.conditions:
             status = _copy(status)
-            status.conditions = [*status.conditions, *others]
+            status.conditions = [*ours, *others]
         return core_v1.Pod(metadata=pod.metadata, spec=pod.spec, status=status)
 
     def histories(
@@ -61,10 +62,13 @@ class PodReporter:
         messages: Mapping[str, str] = MappingProxyType({}),
         restarts: Collection[str] = (),
         unwell: Collection[str] = (),
+        conditions: Sequence[core_v1.PodCondition] = (),
+        resources: Mapping[str, ShownResources] = MappingProxyType({}),
     ) -> core_v1.PodStatus:
         """Compute the status and hand it to the writer, which does not make us wait.
 
-        `messages`: termination messages by container id; `health`, `restarts` and `unwell`: as the decision had them.
+        `messages`: termination messages by container id; `health`, `restarts` and `unwell`: as the decision had them;
+        `conditions` and `resources` (by container name): what there is to say of a resize.
         """
         runtime = self._services.runtime.status(pod.metadata.uid or "")
         base = self.current(pod)
@@ -77,6 +81,8 @@ class PodReporter:
             health=health,
             restarts=restarts,
             unwell=unwell,
+            conditions=conditions,
+            resources=resources,
             sandbox_ready=runtime is not None and runtime.state is SandboxState.READY and networked,
             failed=failed,
             terminal=terminal or failed is not None,

@@ -318,3 +318,25 @@ def test_restart_counts_go_on_when_only_the_api_remembers() -> None:
     assert histories(made, None)["main"].latest.attempt == 7
     status = generate_status(made, PodView(histories=histories(made, None), waiting={"main": CRASH}), now=T0)
     assert status.containerStatuses[0].restartCount == 7
+
+
+# -- resizes (KEP-1287) --------------------------------------------------------------------------------------------
+
+
+def test_a_resize_is_shown_as_long_as_it_is_told_and_no_longer() -> None:
+    made = pod_of()
+    said = core_v1.PodCondition(type="PodResizeInProgress", status="True", lastTransitionTime=T0)
+    force = core_v1.ResourceRequirements(requests={"cpu": "100m"})
+    made.status = status_of(made, running(), conditions=[said], resources={"main": ({"cpu": "200m"}, force)})
+    assert condition(made.status, "PodResizeInProgress")[0] == "True"
+    shown = made.status.containerStatuses[0]
+    assert (shown.allocatedResources, shown.resources) == ({"cpu": "200m"}, force)
+    after = status_of(made, running())
+    assert "PodResizeInProgress" not in {c.type for c in after.conditions}
+
+
+def test_conditions_of_other_writers_follow_the_api() -> None:
+    made = pod_of()
+    for status in ("True", "False"):
+        made.status.conditions = [core_v1.PodCondition(type=GATE, status=status)]
+        assert condition(status_of(made, running()), GATE)[0] == status
