@@ -35,6 +35,7 @@ from minipod.kubelet.containers.process import (
     process_user,
     requested_user,
 )
+from minipod.kubelet.containers.termination_message import make_file
 from minipod.kubelet.history.entries import Step
 from minipod.kubelet.history.vocabulary import mounts_message
 from minipod.kubelet.pod_names import AnyContainer
@@ -135,6 +136,7 @@ class ContainerStarter:
             delay=start.delay,
             infra_pid=infra_pid,
             pod_ip=sandbox.pod_ip,
+            termination_log=make_file(sandbox.context, container, start.attempt),
             target_id=self._target(container, status),
         )
         return container_config(

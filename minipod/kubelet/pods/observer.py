@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from minipod.api import core_v1
 from minipod.kubelet.containers.container_config import PodContext
+from minipod.kubelet.containers.termination_message import read_termination_message, share_of_message
 from minipod.kubelet.pod_names import find_container
 from minipod.kubelet.pods.health import HEALTHY, Health
 from minipod.kubelet.pods.hooks import Hooks
@@ -50,6 +51,7 @@ class Observer:
         for container in running if alive else ():
             self.hooks.post_start(pod, container, pod_ip)
         self.prober.sync(pod, self._probed(pod, running, known), pod_ip)
+        self._read_messages(pod, containers)
         return Observation(
             sandbox=sandbox, health={c.id: self._health(c.id) for c in running}, messages=self._messages
         )
@@ -83,6 +85,21 @@ class Observer:
                     )
                 )
         return found
+
+    def _read_messages(self, pod: core_v1.Pod, containers: tuple[ContainerStatus, ...]) -> None:
+        ended = {c.id: c for c in containers if c.exit is not None}
+        for id_ in self._messages.keys() - ended.keys():
+            del self._messages[id_]
+        for id_ in ended.keys() - self._messages.keys():
+            self._messages[id_] = self._message(pod, ended[id_])
+
+    def _message(self, pod: core_v1.Pod, container: ContainerStatus) -> str:
+        spec = find_container(pod, container.name)
+        if spec is None or container.exit is None or container.failure is not None:
+            return ""
+        failed = container.exit.code != 0
+        said = read_termination_message(self._context, spec, attempt=container.attempt, failed=failed)
+        return share_of_message(pod, said)
 
 
 def _known_health(known: core_v1.PodStatus, container: ContainerStatus) -> Health | None:
