@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 import psutil  # noqa: E402
 
 from minipod.client.http import ApiClient  # noqa: E402
+from scripts import bench_lifecycle as lifecycle  # noqa: E402
 from tests.helpers.daemon import Daemon, base_tar, running  # noqa: E402
 from tests.helpers.isolation import unique_directory, unique_word  # noqa: E402
 from tests.helpers.manifests import FOREVER, container, pod  # noqa: E402
@@ -45,6 +46,7 @@ TARGETS = {
     "pod_private": ("shim + infra, private memory per pod", "<= 3 MB"),
     "idle_cpu": ("daemon with 20 quiet pods: share of a core", "< 0.2 %"),
     "idle_writes": ("daemon with 20 quiet pods: bytes written", "0"),
+    **lifecycle.TARGETS,
     "get_pods": ("`minipod get pods`, whole process", "<= 150 ms"),
     "floor": ("bare system calls in C, no network", "-"),
     "runc": ("runc run, ready bundle, no network", "-"),
@@ -348,6 +350,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 results["get_pods"] = get_pods(daemon)
             if {"idle_cpu", "idle_writes", "pod_private"} & wanted:
                 results.update(idle(daemon, 20, options.idle))
+            api = Api(daemon.socket)
+            if "exit" in wanted:
+                results["exit"] = lifecycle.exits(daemon, api, options.pods, summary)
+            if "readiness" in wanted:
+                results["readiness"] = lifecycle.readiness(daemon, api, options.pods, summary)
+            if "probes_cpu" in wanted:
+                results["probes_cpu"] = lifecycle.probes_cpu(daemon, api, summary)
+            if "readopt" in wanted:
+                results["readopt"] = lifecycle.readopt(daemon, api, summary)
         if "runc" in wanted:
             results["runc"] = runc(Path(unpacked), options.pods)
         if "podman" in wanted:

@@ -42,6 +42,8 @@ class Daemon:
             "node-name": self.node,
             **{name.replace("_", "-"): value for name, value in flags.items()},
         }
+        self.faults: Path | None = None
+        """When set, the daemon runs with fault-injection points that obey this file: see faulty_daemon.py."""
         self.process: subprocess.Popen[bytes] | None = None
         self._netns: subprocess.Popen[bytes] | None = None
 
@@ -64,15 +66,20 @@ class Daemon:
 
     def start(self) -> None:
         """Start the daemon and wait until it serves."""
+        self.spawn()
+        wait_until(self._ready, READY_TIMEOUT, lambda: f"the daemon to serve; its log:\n{self.log[-4000:]}")
+
+    def spawn(self) -> None:
+        """Start the daemon's process."""
         if self._netns is None:
             self._netns = _hold_netns()
-        argv = [sys.executable, "-m", "minipod", "daemon"]
+        program = ["tests.helpers.faulty_daemon", str(self.faults)] if self.faults else ["minipod"]
+        argv = [sys.executable, "-m", *program, "daemon"]
         argv += [part for name, value in self.flags.items() for part in (f"--{name}", value)]
         with (self.workdir / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._enter(), *argv], cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until(self._ready, READY_TIMEOUT, lambda: f"the daemon to serve; its log:\n{self.log[-4000:]}")
 
     def kill(self, signum: int = signal.SIGKILL) -> None:
         """End the daemon alone, by default as a crash would, and reap it."""
