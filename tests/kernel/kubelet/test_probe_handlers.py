@@ -80,6 +80,16 @@ async def test_exec_output_is_bounded_and_never_blocks_the_command(node: Node) -
     assert result.output == "y\n" * (MAX_OUTPUT // 2)
 
 
+async def test_exec_that_talks_without_end_costs_the_daemon_little(node: Node) -> None:
+    await node.create("pod")
+    target = await aim(node, "pod")
+    began, spent = time.monotonic(), time.process_time()
+    result = await exec_probe(node, target, "cat", "/dev/zero", within=1)
+    assert result == HandlerResult(Outcome.FAILURE, 'command timed out: "cat /dev/zero" timed out after 1s')
+    assert time.monotonic() - began < 5
+    assert time.process_time() - spent < 0.2
+
+
 async def test_exec_that_leaves_a_child_with_its_output_open(node: Node) -> None:
     await node.create("pod")
     target = await aim(node, "pod")
