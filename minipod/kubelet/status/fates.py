@@ -129,17 +129,8 @@ def pod_phase(fates: Fates, *, terminal: bool) -> str:
         return FAILED
     if terminal and not fates.running:
         return SUCCEEDED if main == {Fate.SUCCEEDED} else FAILED
-    if not fates.begun and not _past_init(fates):
-        return PENDING
     if Fate.WAITING in main or Fate.WAITING in fates.sidecars.values():
         return PENDING
     if Fate.RUNNING in main or Fate.RUNNING in fates.sidecars.values() or Fate.RESTARTING in main:
         return RUNNING
     return SUCCEEDED if main == {Fate.SUCCEEDED} else FAILED
-
-
-def _past_init(fates: Fates) -> bool:
-    """A sidecar that is being restarted takes nothing back."""
-    return all(fate is Fate.SUCCEEDED for fate in fates.init.values()) and all(
-        name in fates.up or fate is Fate.RESTARTING for name, fate in fates.sidecars.items()
-    )
