@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from minipod.api import core_v1, errors, pod_resources, timestamps
 from minipod.api.field_errors import FieldError, forbidden
 from minipod.api.scheme import PODS
-from minipod.api.validation import validate_ephemeral_containers_update, validate_resize
+from minipod.api.validation import validate_ephemeral_containers_update, validate_resize, validate_update
 from minipod.apiserver.registry import deletion
 from minipod.apiserver.registry.options import DeleteOptions
 from minipod.apiserver.registry.strategy import Strategy
@@ -32,6 +32,10 @@ class PodStrategy(Strategy):
     def prepare_status_update(self, new: core_v1.Pod, old: core_v1.Pod) -> None:
         super().prepare_status_update(new, old)
         new.status.qosClass = new.status.qosClass or old.status.qosClass
+
+    def validate_update(self, new: core_v1.Pod, old: core_v1.Pod) -> list[FieldError]:
+        # The rules of an update are whole: those of a creation would refuse what came later (ephemeral containers).
+        return validate_update(new, old)
 
     def prepare_subresource_update(self, subresource: str, new: core_v1.Pod, old: core_v1.Pod) -> None:
         if subresource == "ephemeralcontainers":

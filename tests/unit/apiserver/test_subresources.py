@@ -111,6 +111,18 @@ def test_an_ephemeral_container_stays_as_it_is(api: ApiClient, operation: Any, s
     assert causes(refused.value) == [said]
 
 
+def test_a_pod_with_an_ephemeral_container_can_still_change(api: ApiClient) -> None:
+    patch(api, "ephemeralcontainers", {"ephemeralContainers": [DEBUG]})
+    assert api.patch(WEB, {"metadata": {"labels": {"c": "d"}}})["metadata"]["labels"] == {"a": "b", "c": "d"}
+    assert patch(api, "resize", resources(limits={"cpu": "300m"}))["metadata"]["generation"] == 3
+
+
+def test_one_mistake_in_an_update_is_told_once(api: ApiClient) -> None:
+    with pytest.raises(StatusError) as refused:
+        api.patch(WEB, {"metadata": {"annotations": {"minipod.io/probe-period-ms": "x"}}})
+    assert len(causes(refused.value)) == 1
+
+
 def test_a_plain_update_adds_no_ephemeral_container(api: ApiClient) -> None:
     with pytest.raises(StatusError) as refused:
         api.patch(WEB, {"spec": {"ephemeralContainers": [DEBUG]}})
