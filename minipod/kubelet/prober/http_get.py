@@ -85,7 +85,7 @@ async def _ask(asked: _Asked) -> HandlerResult:
     if asked.purpose is Purpose.PROBE:
         return judged(await _follow(asked))
     try:
-        await _follow(asked)
+        reply = await _follow(asked)
     except _PlainAnswerError:
         asked.url = asked.url._replace(scheme="http")
         asked.headers = tuple(h for h in asked.headers if h[0].lower() != "authorization")
@@ -94,7 +94,7 @@ async def _ask(asked: _Asked) -> HandlerResult:
             f"request to HTTPS lifecycle hook {asked.url.host} got HTTP response, retry with HTTP succeeded"
         )
         return HandlerResult(Outcome.WARNING, said)
-    return HandlerResult(Outcome.SUCCESS)
+    return HandlerResult(Outcome.SUCCESS, f"HTTP status {reply.status}")
 
 
 def judged(reply: HttpReply) -> HandlerResult:

@@ -226,7 +226,7 @@ async def test_tls_with_any_certificate(certificate: str) -> None:
     async with serving(web.talk, ssl=server_context(certificate)) as port:
         assert await probe(port, scheme="HTTPS") == HandlerResult(Outcome.SUCCESS, "safe")
         assert await probe(port, scheme="HTTPS", path="/next") == HandlerResult(Outcome.SUCCESS, "safe")
-        assert await hook(port, scheme="HTTPS") == HandlerResult(Outcome.SUCCESS)
+        assert await hook(port, scheme="HTTPS") == HandlerResult(Outcome.SUCCESS, "HTTP status 200")
 
 
 async def test_tls_where_there_is_none() -> None:
@@ -267,8 +267,8 @@ async def test_a_hook_falls_back_from_tls_without_its_credentials() -> None:
 
 async def test_a_hook_cares_only_that_it_is_answered() -> None:
     async with serving(Web({"/": page(500)}).talk) as port:
-        assert await hook(port) == HandlerResult(Outcome.SUCCESS)
-        assert await hook(port, within=None) == HandlerResult(Outcome.SUCCESS)
+        assert await hook(port) == HandlerResult(Outcome.SUCCESS, "HTTP status 500")
+        assert await hook(port, within=None) == HandlerResult(Outcome.SUCCESS, "HTTP status 500")
     port = closed_port()
     assert await hook(port) == HandlerResult(
         Outcome.FAILURE,
