@@ -46,12 +46,13 @@ def _object(value: Object, patch: Object, known: Schema, depth: int) -> Object:
     for key, item in patch.items():
         if key.startswith(_DELETE_PRIMITIVES):
             field = key.removeprefix(_DELETE_PRIMITIVES)
-            gone = _list(item, key)
-            merged[field] = [one for one in _list(merged.get(field) or [], field) if one not in gone]
+            gone = {_scalar(one) for one in _list(item, key)}
+            if isinstance(merged.get(field), list):
+                merged[field] = [one for one in merged[field] if _scalar(one) not in gone]
         elif key.startswith(_SET_ORDER):
             # The list itself may be absent from the patch: then this is all there is to do to it.
             field = key.removeprefix(_SET_ORDER)
-            if field not in patch and field in merged:
+            if field not in patch and isinstance(merged.get(field), list):
                 merged[field] = _merged_list(
                     merged[field], [], _field(known, field), depth, _list(item, key)
                 )
