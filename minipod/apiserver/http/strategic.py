@@ -84,13 +84,13 @@ def _merged_list(
     if any(isinstance(one, dict) and one.get(_PATCH) == "replace" for one in patch):
         return [one for one in patch if not (isinstance(one, dict) and _PATCH in one)]
     merged = _by_key(value, merge_key)
-    server = list(merged)
+    server, inner = list(merged), _below(known)
     for one in patch:
         name = _key(one, merge_key)
         if one.get(_PATCH) == "delete":
             merged.pop(name, None)
         else:
-            merged[name] = _object(merged.get(name) or {}, one, _below(known), depth + 1)
+            merged[name] = _object(merged.get(name) or {}, one, inner, depth + 1)
     return _ordered(merged, server, [_key(one, merge_key) for one in order or patch])
 
 
