@@ -18,7 +18,7 @@ from minipod.kubelet.pods.health import HEALTHY, Health
 from minipod.kubelet.prober import state
 from minipod.kubelet.prober.handlers import HandlerResult, Outcome, Target, run_handler
 from minipod.kubelet.prober.reports import ProbeReports
-from minipod.kubelet.prober.state import ProbeKind, ProbeState
+from minipod.kubelet.prober.state import ProbeKind, ProbeState, Verdict
 from minipod.kubelet.services import Services
 
 log = logging.getLogger(__name__)
@@ -151,11 +151,9 @@ class Prober:
         probe = probed.probes[kind]
         period = self._period_of(probe)
         age = (self._clock() - probed.started_at) / MICROSECONDS
-        delay = state.first_delay(kind, probe, age=age, period=period)
-        # Only those that the daemon finds running when it comes up would all be due at the same moment.
-        if probed.adopted and probed.health.started and not probed.states[kind].run:
-            delay = max(delay if delay < period else 0.0, period * state.spread(probed.id, kind))
-        return delay
+        passed = probed.states[kind].verdict is Verdict.SUCCESS
+        phase = state.spread(probed.id, kind) if probed.adopted and passed else None
+        return state.first_delay(kind, probe, age=age, period=period, phase=phase)
 
     def _period_of(self, probe: core_v1.Probe) -> float:
         return self._period if self._period is not None else state.period_seconds(probe)

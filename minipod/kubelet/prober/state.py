@@ -126,17 +126,20 @@ def health(
     return Health(started=started, ready=ready, unhealthy=unhealthy)
 
 
-def first_delay(kind: ProbeKind, probe: core_v1.Probe, *, age: float, period: float) -> float:
+def first_delay(
+    kind: ProbeKind, probe: core_v1.Probe, *, age: float, period: float, phase: float | None = None
+) -> float:
     """Seconds until a probe that may run now runs first; `age` is the container's, in seconds.
 
     initialDelaySeconds counts from the container's start. A startup or readiness probe can only gain by running at
     once. Liveness can only lose: without a delay of its own it comes first after one period, as it does in Kubernetes,
-    where its ticker has been running since before the container.
+    where its ticker has been running since before the container. `phase` is the fraction of a period to wait for
+    probes that have passed before this daemon came up: there is no hurry, and all would be due at the same moment.
     """
-    wait = (probe.initialDelaySeconds or 0) - age
-    if wait > 0:
-        return wait
-    return period if kind is ProbeKind.LIVENESS else 0.0
+    wait = max(0.0, (probe.initialDelaySeconds or 0) - age)
+    if phase is not None:
+        return max(wait, period * phase)
+    return period if kind is ProbeKind.LIVENESS and not wait else wait
 
 
 def next_due(due: float, now: float, period: float) -> float:

@@ -220,13 +220,13 @@ async def test_an_adopted_container_that_was_not_ready_is_asked(stage: Stage) ->
 
 
 async def test_probes_of_adopted_containers_do_not_all_come_at_once(stage: Stage) -> None:
-    for number in range(20):
-        stage.sync(
-            stage.container(readiness={"periodSeconds": 3600}), id=f"c{number}", known=HEALTHY, period=None
-        )
-    fresh = stage.container(readiness={})
-    stage.sync(fresh, id="fresh", period=None)
-    await stage.health(HEALTHY, "fresh")
+    slow = stage.container(readiness={"periodSeconds": 3600})
+    found = [
+        ProbedContainer(container=slow, id=f"c{n}", started_at=NOW, known=HEALTHY if n else NOT_READY)
+        for n in range(20)
+    ]
+    stage.prober.sync(core_v1.Pod(), found, "127.0.0.1")
+    await stage.health(HEALTHY, "c0")
     assert len(stage.web.paths) == 1
 
 

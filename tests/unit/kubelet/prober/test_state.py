@@ -143,6 +143,22 @@ def test_first_delay(kind: ProbeKind, initial: int | None, age: float, delay: fl
 
 
 @pytest.mark.parametrize(
+    ("kind", "initial", "age", "delay"),
+    [
+        (READINESS, 0, 100.0, 2.5),
+        (LIVENESS, 0, 100.0, 2.5),
+        (LIVENESS, 30, 10.0, 20.0),
+        (READINESS, 30, 29.0, 2.5),
+    ],
+)
+def test_first_delay_of_what_has_passed_before(
+    kind: ProbeKind, initial: int, age: float, delay: float
+) -> None:
+    given = probe(initialDelaySeconds=initial)
+    assert state.first_delay(kind, given, age=age, period=10.0, phase=0.25) == delay
+
+
+@pytest.mark.parametrize(
     ("due", "now", "period", "expected"),
     [
         (100.0, 100.001, 0.02, 100.02),
