@@ -87,17 +87,18 @@ class Draft:
         if record.id in self.stopping:
             return
         name, kind = container.name, "Init container" if sidecar else "Container"
-        never = restart_policy(self.pod, container) == "Never"
+        again = "" if sidecar else WILL_RESTART
         if changed(container, record):
-            message = f"{kind} {name} definition changed" + ("" if sidecar else WILL_RESTART)
-            self.kills.append(Kill(name, record.id, message))
+            self.kills.append(Kill(name, record.id, f"{kind} {name} definition changed{again}"))
         elif name in self.restarts:
             self.kills.append(Kill(name, record.id, f"{kind} {name} is restarted on request"))
         elif health.unhealthy:
             ill = health.unhealthy
-            # Whoever found it ill knows no policy.
-            message = ill.message.removesuffix(WILL_RESTART) if never else ill.message
-            self.kills.append(Kill(name, record.id, message, ill.grace))
+            said = ill.message.removeprefix(f"Container {name}")
+            if said != ill.message:  # a sentence about the container, not a mere reason, as of a hook
+                again = "" if restart_policy(self.pod, container) == "Never" else again
+                said = f"{kind} {name}{said}{again}"
+            self.kills.append(Kill(name, record.id, said, ill.grace))
 
     def start(self, container: AnyContainer, record: ContainerRecord | None) -> None:
         """Put a container that does not run on the list to start, or among those held back."""

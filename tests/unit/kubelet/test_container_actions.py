@@ -18,7 +18,7 @@ from tests.unit.kubelet.records import NOW, SECOND, ended, running, sandbox
 
 # -- kills and what follows them -----------------------------------------------------------------------------------
 
-ILL = Unhealthy(message="Container main failed liveness probe, will be restarted", grace=5)
+ILL = Unhealthy(message="Container main failed liveness probe", grace=5)
 POLICIES = pytest.mark.parametrize("policy", ["Always", "OnFailure", "Never"])
 
 

@@ -101,7 +101,7 @@ def test_a_sidecar_that_fails_a_probe_is_killed(there: tuple[ContainerStatus, ..
     found = decide(
         sidecar_pod("Never"), sandbox(running("s"), *there), health={"s-0": Health(unhealthy=ILL)}
     )
-    assert found.kill == (Kill("s", "s-0", ILL.message, 3),)
+    assert found.kill == (Kill("s", "s-0", "Init container s failed liveness probe", 3),)
     assert "s" not in names(found.start)
 
 
