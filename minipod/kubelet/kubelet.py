@@ -137,10 +137,12 @@ class Kubelet:
             self._workers[pod.metadata.uid or ""] = PodWorker(pod, self._services, self._worker_done)
             self._weigh_qos_groups()
 
-    def _pod_changed(self, _: core_v1.Pod, pod: core_v1.Pod) -> None:
+    def _pod_changed(self, before: core_v1.Pod, pod: core_v1.Pod) -> None:
         worker = self._workers.get(pod.metadata.uid or "")
         if worker is not None:
             worker.update(pod)
+            if before.metadata.generation != pod.metadata.generation:
+                self._weigh_qos_groups()  # its requests may have been resized
 
     def _pod_gone(self, pod: core_v1.Pod) -> None:
         worker = self._workers.get(pod.metadata.uid or "")

@@ -66,6 +66,7 @@ class FakeRuntime:
             shim_pid=1,
             infra_pid=2,
             cgroup=config.cgroup,
+            resources=config.resources,
         )
         self._sandboxes[config.uid] = found
         return found

@@ -25,6 +25,7 @@ from minipod.kubelet.containers.process import (
     process_args,
     working_dir,
 )
+from minipod.kubelet.containers.resources_in_force import LABEL_RESOURCES, recorded
 from minipod.kubelet.containers.security import normalize
 from minipod.kubelet.containers.security_context import (
     capabilities,
@@ -289,6 +290,7 @@ def _labels(request: ContainerRequest, process: Mapping[str, Any]) -> dict[str, 
         LABEL_IMAGE: container.image or "",
         LABEL_IMAGE_ID: image.id,
         LABEL_RESTART_DELAY: f"{request.delay:g}",
+        LABEL_RESOURCES: recorded(container.resources),
         LABEL_PROCESS: json.dumps(process, separators=(",", ":")),
     }
     if signal := stop_signal_name(container, image):

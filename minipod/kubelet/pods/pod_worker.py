@@ -23,6 +23,8 @@ from minipod.kubelet.pods.container_starter import ContainerStarter
 from minipod.kubelet.pods.finisher import End, Finisher
 from minipod.kubelet.pods.observer import Observation, Observer
 from minipod.kubelet.pods.pod_starter import SYNC_RETRY_INITIAL, SYNC_RETRY_MAXIMUM, PodStarter
+from minipod.kubelet.pods.resize import RESTART_MESSAGE
+from minipod.kubelet.pods.resizer import Resizer
 from minipod.kubelet.pods.sandbox import PodSandbox
 from minipod.kubelet.pods.stopper import Stopper
 from minipod.kubelet.services import Services
@@ -72,6 +74,7 @@ class PodWorker:
         )
         self._observer = Observer(services, self.sandbox.context, self._alarm.ring)
         self._stopper = Stopper(services, self.uid, self._observer.hooks)
+        self._resizer = Resizer(services)
         self._reporter = PodReporter(services)
         self._finisher = Finisher(
             services, self.sandbox, report=lambda terminal: self._report(self._look(), terminal=terminal)
@@ -192,6 +195,7 @@ class PodWorker:
     async def _keep(self) -> tuple[bool, int | None]:
         """One look, decision and action. Done when there was nothing to act on, and the status says how it is."""
         seen = self._look()
+        await self._resize(seen)
         actions = self._decide(seen)
         if actions.over:
             self._completed = True
@@ -231,7 +235,9 @@ class PodWorker:
             if name in records and records[name].id != id_:
                 del self._restarts[name]  # the next attempt has been made
             elif name in records and records[name].running and id_ not in self._stopper.ids:
-                self._kill(Kill(name, id_, f"Container {name} is restarted on request"))
+                resized = self._resizer.restarts.get(name) == id_
+                message = RESTART_MESSAGE if resized else "Container {} is restarted on request"
+                self._kill(Kill(name, id_, message.format(name)))
         self._unwell &= {record.id for record in records.values()}
         return compute_pod_actions(
             self.pod,
@@ -245,6 +251,11 @@ class PodWorker:
             unwell=self._unwell,
             unstartable=self._containers.waiting.keys(),
         )
+
+    async def _resize(self, seen: Observation) -> None:
+        await self._resizer.resize(self.pod, seen.sandbox)
+        self.sandbox.pod = self._resizer.granted(self.pod)
+        self._restarts |= self._resizer.restarts
 
     def _kill(self, kill: Kill) -> None:
         container = next((c for c in self._stopper.running() if c.id == kill.id), None)
@@ -337,6 +348,8 @@ class PodWorker:
             messages=seen.messages,
             restarts=self._restarts.keys(),
             unwell=self._unwell,
+            conditions=self._resizer.conditions(self.current_pod, timestamps.now()),
+            resources=self._resizer.shown(self.pod, seen.sandbox),
         )
 
     def _report_progress(self) -> None:

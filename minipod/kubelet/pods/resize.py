@@ -19,17 +19,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
-import msgspec
-
 from minipod.api import codec, core_v1, pod_resources
 from minipod.api.pod_resources import CPU, MEMORY, Amounts
 from minipod.kubelet.containers.cgroups import container_files, missing_controllers, pod_files
+from minipod.kubelet.containers.resources_in_force import (
+    LABEL_RESOURCES,
+    RESIZABLE,
+    InForce,
+    recorded,
+    resizable,
+)
 from minipod.kubelet.settings import HostFacts
 
-LABEL_RESOURCES = "minipod.io/resources"
-"""Container label: what the container was given, as recorded() writes it."""
-
-RESIZABLE = (CPU, MEMORY)
 PENDING = "PodResizePending"
 IN_PROGRESS = "PodResizeInProgress"
 RESTART_MESSAGE = "Container {} resize requires restart"
@@ -45,18 +46,6 @@ class Pending(StrEnum):
 
     INFEASIBLE = "Infeasible"
     DEFERRED = "Deferred"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InForce:
-    """The latest attempt at a container and what it has, or had when it ran."""
-
-    id: str
-    resources: core_v1.ResourceRequirements
-    memory_usage: int | None = None
-    """Bytes now; None when not known, then nothing is checked."""
-    running: bool = True
-    """One that has ended is not changed, but starts again with what it had while a resize is pending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,29 +85,6 @@ class ResizePlan:
 
 
 NOTHING = ResizePlan()
-
-
-def recorded(resources: core_v1.ResourceRequirements | None) -> str:
-    """The text of LABEL_RESOURCES for a container that is started with these resources."""
-    return codec.encode(_resizable(resources)).decode()
-
-
-def in_force(
-    container_id: str,
-    labels: Mapping[str, str],
-    *,
-    running: bool = True,
-    memory_usage: int | None = None,
-) -> InForce | None:
-    """From a container's labels; None for one that was started before its resources were recorded."""
-    text = labels.get(LABEL_RESOURCES)
-    if text is None:
-        return None
-    try:
-        resources = msgspec.json.decode(text, type=core_v1.ResourceRequirements)
-    except msgspec.DecodeError:
-        return None
-    return InForce(id=container_id, resources=resources, memory_usage=memory_usage, running=running)
 
 
 def plan_resize(
@@ -255,7 +221,7 @@ def _needs_restart(container: core_v1.Container, force: InForce) -> bool:
 
 def _update(container: core_v1.Container, force: InForce, host: HostFacts) -> ContainerUpdate:
     old = container_files(force.resources, host)
-    new = container_files(_resizable(container.resources), host)
+    new = container_files(resizable(container.resources), host)
     files = {name: value for name, value in new.items() if old.get(name) != value}
     files |= {name: _NO_LIMIT for name in old if name not in new and name in ("cpu.max", "memory.max")}
     return ContainerUpdate(
@@ -322,14 +288,6 @@ def _with_resources(pod: core_v1.Pod, running: Mapping[str, InForce]) -> core_v1
             claims=own.claims,
         )
     return copy
-
-
-def _resizable(resources: core_v1.ResourceRequirements | None) -> core_v1.ResourceRequirements:
-    own = resources or core_v1.ResourceRequirements()
-    return core_v1.ResourceRequirements(
-        limits={name: text for name, text in own.limits.items() if name in RESIZABLE},
-        requests={name: text for name, text in own.requests.items() if name in RESIZABLE},
-    )
 
 
 def _others(quantities: Mapping[str, str]) -> dict[str, str]:

@@ -9,16 +9,13 @@ import pytest
 
 from minipod.api import codec, core_v1
 from minipod.kubelet.containers.cgroups import pod_files
+from minipod.kubelet.containers.resources_in_force import LABEL_RESOURCES, InForce, in_force, recorded
 from minipod.kubelet.pods.resize import (
-    LABEL_RESOURCES,
     NOTHING,
-    InForce,
     Pending,
     ResizePlan,
     allocated,
-    in_force,
     plan_resize,
-    recorded,
     resize_conditions,
     shown_resources,
 )
