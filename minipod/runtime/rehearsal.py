@@ -93,6 +93,7 @@ class Understudy:
         """End whoever is left."""
         for pid in self.pids:
             os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         for fd in self._alive or ():
             os.close(fd)
 

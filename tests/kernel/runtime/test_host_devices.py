@@ -15,7 +15,7 @@ from minipod.runtime import devices, rootfs
 from minipod.runtime.types import ExecConfig, NamespaceMode
 from tests.helpers.wait import wait_until
 from tests.kernel.linux.test_wrappers import in_child
-from tests.kernel.runtime.world import World, process
+from tests.kernel.runtime.world import World, process, processes_below
 
 NULL = Path("/dev/null")
 
@@ -55,11 +55,11 @@ async def test_masks_and_stdin_of_a_container(world: World) -> None:
 async def test_unwanted_streams_of_a_command(world: World, *, tty: bool) -> None:
     sandbox = await world.service.run_sandbox(world.sandbox())
     container = await world.run(sandbox, "sleep", "1000")
-    leaf = world.cgroup_root / world.word / "pod-1" / container.id / "cgroup.procs"
+    leaf = world.cgroup_root / world.word / "pod-1" / container.id
     config = ExecConfig(process=process("sleep", "1000", tty=tty), tty=tty, stdout=tty, stderr=tty)
     opened = await world.service.exec("pod-1", container.id, config)
-    await asyncio.to_thread(wait_until, lambda: len(leaf.read_text().split()) == 2)
-    [pid] = {int(pid) for pid in leaf.read_text().split()} - {container.pid}
+    await asyncio.to_thread(wait_until, lambda: len(processes_below(leaf)) == 2)
+    [pid] = {*processes_below(leaf)} - {container.pid}
     assert [attempt(path) for path in streams(pid)] == ([] if tty else ["EROFS"] * 3)
     await opened.close()
 

@@ -67,8 +67,10 @@ async def test_the_end_of_the_target_ends_it_and_nothing_stays(world: World) -> 
     ended = await world.ended(debug)
     assert ended.exit is not None
     assert (ended.exit.code, ended.exit.signal) == (137, 9)
+    leaf = world.cgroup_root / world.word / "pod-1" / debug.id
+    await asyncio.to_thread(wait_until, lambda: not processes_below(leaf))
     await world.service.remove_container("pod-1", debug.id)
-    assert not (world.cgroup_root / world.word / "pod-1" / debug.id).exists()
+    assert not leaf.exists()
     assert not (world.workdir / "data/pods/pod-1/containers/debug").exists()
 
 
