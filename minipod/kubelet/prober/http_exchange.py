@@ -16,9 +16,8 @@ TLS_SHUTDOWN = 1.0
 """Seconds a peer may take to say goodbye."""
 
 
-async def exchange(address: Address, request: bytes) -> HttpReply:
-    """Raises OSError (not connected), ConnectionResetError (later), MalformedReplyError."""
-    reply = HttpReply()
+async def exchange(address: Address, request: bytes, reply: HttpReply) -> None:
+    """Ask, and feed `reply` until it is complete. Raises OSError, MalformedReplyError."""
     sock = begin(address)
     try:
         await _send(sock, request)
@@ -33,7 +32,6 @@ async def exchange(address: Address, request: bytes) -> HttpReply:
             reply.feed(data)
     finally:
         sock.close()
-    return reply
 
 
 async def _send(sock: socket.socket, request: bytes) -> None:
@@ -46,9 +44,8 @@ async def _send(sock: socket.socket, request: bytes) -> None:
             await writable(sock)
 
 
-async def tls_exchange(address: Address, request: bytes, server_name: str) -> HttpReply:
+async def tls_exchange(address: Address, request: bytes, reply: HttpReply, server_name: str) -> None:
     """The same with TLS, whoever the peer says it is. Raises ssl.SSLError besides."""
-    reply = HttpReply()
     sock = await dial(address)
     try:
         reader, writer = await asyncio.open_connection(
@@ -70,7 +67,6 @@ async def tls_exchange(address: Address, request: bytes, server_name: str) -> Ht
             reply.feed(data)
     finally:
         writer.transport.abort()
-    return reply
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urljoin, urlsplit
 
@@ -41,6 +41,10 @@ class _FailedError(Exception):
     """The exchange came to nothing; says why."""
 
 
+class _BodyError(_FailedError):
+    """There was an answer, but its body did not come to an end."""
+
+
 class _PlainAnswerError(_FailedError):
     """A peer that was asked over TLS and answered without."""
 
@@ -66,19 +70,32 @@ async def get(
         async with asyncio.timeout(timeout):
             return await _ask(asked)
     except TimeoutError:
+        if asked.reply.status:
+            why = "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
+            return _without_body(asked, why)
         why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         return failure(f'Get "{asked.url}": {why}')
+    except _BodyError as error:
+        return _without_body(asked, str(error))
     except _FailedError as error:
         return failure(f'Get "{asked.url}": {error}')
 
 
 @dataclass(slots=True)
 class _Asked:
-    """The request under way: `url` moves on with redirects."""
+    """The request under way: `url` and `reply` move on with redirects."""
 
     url: HttpUrl
     headers: tuple[tuple[str, str], ...]
     purpose: Purpose
+    reply: HttpReply = field(default_factory=HttpReply)
+
+
+def _without_body(asked: _Asked, why: str) -> HandlerResult:
+    """As in the kubelet a probe is none then: it neither fails nor succeeds. A hook has been delivered."""
+    if asked.purpose is Purpose.LIFECYCLE:
+        return HandlerResult(Outcome.SUCCESS, f"HTTP status {asked.reply.status}")
+    return HandlerResult(Outcome.UNKNOWN, f'Get "{asked.url}": {why}')
 
 
 async def _ask(asked: _Asked) -> HandlerResult:
@@ -140,13 +157,28 @@ def _default_port(scheme: str) -> int:
 
 
 async def _once(asked: _Asked) -> HttpReply:
-    url = asked.url
+    reply = asked.reply = HttpReply()
     try:
-        request = request_bytes(url, asked.headers, asked.purpose)
+        await _exchange(asked.url, asked.headers, asked.purpose, reply)
+    except _PlainAnswerError:
+        raise
+    except _FailedError as error:
+        if reply.status:
+            raise _BodyError(str(error)) from error
+        raise
+    return reply
+
+
+async def _exchange(
+    url: HttpUrl, headers: tuple[tuple[str, str], ...], purpose: Purpose, reply: HttpReply
+) -> None:
+    try:
+        request = request_bytes(url, headers, purpose)
         address = await resolve(url.host, url.port)
         if url.scheme == "https":
-            return await tls_exchange(address, request, url.host)
-        return await exchange(address, request)
+            await tls_exchange(address, request, reply, url.host)
+        else:
+            await exchange(address, request, reply)
     except ResolveError as error:
         raise _FailedError(f"dial tcp: {error}") from error
     except (MalformedReplyError, InvalidRequestError) as error:

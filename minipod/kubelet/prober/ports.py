@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from minipod.kubelet.pod_names import AnyContainer
 
 MAX_PORT = 65535
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 class PortError(Exception):
@@ -23,10 +27,9 @@ def _named(name: str, container: AnyContainer) -> int:
     for port in container.ports:
         if port.name == name:
             return port.containerPort
-    try:
-        return int(name) if name.isascii() else -1
-    except ValueError:
-        # The words after the colon are what people search for; the ones before say what it means.
-        raise PortError(
-            f'container {container.name} has no port named "{name}": strconv.Atoi: parsing "{name}": invalid syntax'
-        ) from None
+    if _NUMBER.fullmatch(name):
+        return int(name)
+    # The words after the colon are what people search for; the ones before say what it means.
+    raise PortError(
+        f'container {container.name} has no port named "{name}": strconv.Atoi: parsing "{name}": invalid syntax'
+    )

@@ -64,7 +64,7 @@ def _look_up(host: str, port: int) -> Address:
 
 @cache
 def _resolvers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(2, thread_name_prefix="probe-resolver")
+    return ThreadPoolExecutor(4, thread_name_prefix="probe-resolver")
 
 
 def begin(address: Address) -> socket.socket:

@@ -341,7 +341,6 @@ async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     [
         (silent, "context deadline exceeded"),
         (drip, "context deadline exceeded"),
-        (half_a_body, "context deadline exceeded"),
         (endless_headers, "server response headers exceeded"),
         (garbage, "malformed HTTP response"),
         (reset, "connection reset by peer"),
@@ -356,6 +355,30 @@ async def test_hostile_peers_fail_in_time(talk: Any, words: str) -> None:
     assert result.outcome is Outcome.FAILURE
     assert words in result.output
     assert len(result.output) < 500
+
+
+async def cut_short(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    await write(writer, b"HTTP/1.1 500 Bad\r\nContent-Length: 10\r\n\r\nx")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("talk", "status", "words"),
+    [
+        (
+            half_a_body,
+            200,
+            "context deadline exceeded (Client.Timeout or context cancellation while reading body)",
+        ),
+        (cut_short, 500, "unexpected EOF"),
+    ],
+)
+async def test_a_body_without_end_says_nothing_of_the_container(talk: Any, status: int, words: str) -> None:
+    async with serving(talk) as port:
+        result = await probe(port, within=0.15)
+        assert result == HandlerResult(Outcome.UNKNOWN, f'Get "http://127.0.0.1:{port}": {words}')
+        assert await hook(port, within=0.15) == HandlerResult(Outcome.SUCCESS, f"HTTP status {status}")
 
 
 @pytest.mark.parametrize("talk", [silent, drip, garbage, reset])
