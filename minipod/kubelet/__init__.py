@@ -5,6 +5,7 @@ The rooms, in reading order:
     pods/           the life of one pod: actions.py decides what to do next (pure), pod_worker.py does it
     containers/     from Pod and image to what the runtime is asked for: pure
     volumes/        what containers share on disk, and how it is made, owned and removed safely
+    prober/         asks running containers how they are; its handlers are what lifecycle hooks run, too
     status/         what is on record of a pod's containers, and what the API shows of it
     history/        what happened to each pod, kept on disk past its deletion, and why it is not Ready
     server/         what the API server asks of a node: logs, exec, attach, the node's own pages
