@@ -155,7 +155,8 @@ async def main():
     )
     await service.start()
     for tty in (False, True):
-        config = ExecConfig(process=process("sleep", "1000", tty=tty), stdin=True, tty=tty)
+        command = ["sleep", "1000"] if tty else ["sh", "-c", "setsid sleep 1000 & exec sleep 1000"]
+        config = ExecConfig(process=process(*command, tty=tty), stdin=True, tty=tty)
         await service.exec("pod-1", {container.id!r}, config)
     print("ready", flush=True)
     await asyncio.sleep(1000)
@@ -166,7 +167,7 @@ asyncio.run(main())
     )
     assert other.stdout is not None
     assert await other.stdout.readline() == b"ready\n"
-    assert len(processes_below(leaf)) == 3
+    await asyncio.to_thread(wait_until, lambda: len(processes_below(leaf)) == 4)
     other.kill()
     await other.wait()
     await asyncio.to_thread(wait_until, lambda: processes_below(leaf) == [container.pid])

@@ -380,6 +380,20 @@ async def test_killing_the_shim_ends_the_wait(world: World) -> None:
     await streams.close()
 
 
+async def test_a_killed_shim_leaves_neither_processes_nor_cgroups_of_execs(world: World) -> None:
+    container = await sleeper(world)
+    sandbox = world.service.status("pod-1")
+    assert sandbox is not None
+    streams = await start(world, container, "sh", "-c", f"{ESCAPES} exec sleep 1000")
+    await asyncio.to_thread(wait_until, lambda: len(processes(world, container)) == 6)
+    os.kill(sandbox.shim_pid, signal.SIGKILL)
+    await world.ended(container)
+    assert processes(world, container) == []
+    await streams.close()
+    await world.service.remove_sandbox("pod-1")
+    assert not leaf(world, container).parent.exists()
+
+
 async def test_a_shim_without_descriptors_refuses_and_recovers(world: World) -> None:
     container = await sleeper(world)
     sandbox = world.service.status("pod-1")
