@@ -39,5 +39,5 @@ async def test_an_exit_is_told_within_milliseconds_with_its_true_time(world: Wor
     unsubscribe()
     assert min(recorded) >= 0
     # The median is 1 to 2 ms on an idle machine of two cores. Beside other tests only the best can be relied on.
-    assert min(told) < 5, told
+    assert min(told) < 20, told
     print(f"told after {statistics.median(told):.2f} ms, reaped after {statistics.median(recorded):.2f} ms")
