@@ -88,13 +88,6 @@ def test_no_path_no_file(context: PodContext) -> None:
     assert make_file(context, main(path=""), 0) is None
 
 
-def test_it_costs_next_to_nothing(context: PodContext) -> None:
-    before = time.thread_time()  # what others on the machine do does not count
-    for attempt in range(50):
-        make_file(context, main(), attempt)
-    assert (time.thread_time() - before) / 50 < 0.001
-
-
 def config_mounts(context: PodContext, made_container: core_v1.Container) -> list[dict[str, Any]]:
     request = ContainerRequest(
         container=made_container,
