@@ -98,10 +98,10 @@ def test_malformed_yaml_names_the_place(node: Daemon, tmp_path: Path, text: str)
 
 
 def test_a_field_that_is_not_acted_on_warns(node: Daemon) -> None:
-    done = node.apply(pod("warned", container(livenessProbe={"exec": {"command": ["true"]}})))
+    done = node.apply(pod("warned", serviceAccountName="robot"))
     assert "Warning:" in done.stderr
-    assert "spec.containers[0].livenessProbe" in done.stderr
-    assert node.pod("warned")["spec"]["containers"][0]["livenessProbe"]["exec"] == {"command": ["true"]}
+    assert "spec.serviceAccountName" in done.stderr
+    assert node.pod("warned")["spec"]["serviceAccountName"] == "robot"
 
 
 def test_a_root_file_system_that_is_a_file_is_refused(node: Daemon, tmp_path: Path) -> None:

@@ -13,9 +13,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from minipod.api.errors import StatusError
+from minipod.client.http import ApiClient, ApiUnreachableError
 from tests.helpers.wait import wait_until
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -121,7 +124,12 @@ class Daemon:
         assert code is None, f"the daemon ended with {code}:\n{self.log[-4000:]}"
         if not self.socket.exists():
             return False
-        return self.cli("get", "--raw", "/readyz", check=False).returncode == 0
+        try:
+            with ApiClient(str(self.socket)) as client:
+                client.request("GET", "/readyz")
+        except (OSError, HTTPException, ApiUnreachableError, StatusError):
+            return False
+        return True
 
     # -- talking to it -------------------------------------------------------------------------------------------
 

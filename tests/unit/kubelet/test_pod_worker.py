@@ -202,8 +202,8 @@ async def test_a_sub_path_that_cannot_be_prepared_is_no_attempt(
     volumes = [{"name": n, "hostPath": {"path": str(tmp_path / n)}} for n in ("other", "v")]
     stage.runtime.fail["start main"] = sub_path_outside("out", tmp_path / "v")
     stage.begin(pod(container(volumeMounts=mounts), volumes=volumes, restartPolicy=policy))
-    await stage.until(lambda: stage.phase)
-    assert [status.phase for status in stage.client.statuses] == ["Pending"]
+    await stage.until(lambda: "Failed" in stage.events.reasons and stage.phase)
+    assert {status.phase for status in stage.client.statuses} == {"Pending"}
     (found,) = stage.client.statuses[-1].containerStatuses
     assert found.restartCount == 0
     assert found.containerID is None
