@@ -49,6 +49,7 @@ class PodStarter:
         except SandboxSetupError as error:
             self._services.events.pod_event(self._sandbox.pod, events.WARNING, error.reason, error.message)
             self.retry_at = self._retries.failed()
+            self._containers.try_again()  # what a container waits for then is the next sandbox
             return False
         self._retries.succeeded()
         return started

@@ -31,11 +31,15 @@ from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Failed
 from minipod.kubelet.status.pod_reporter import PodReporter, go_duration
 from minipod.kubelet.status.records import History, latest
+from minipod.runtime.types import SandboxStatus
 
 log = logging.getLogger(__name__)
 
 REPORT_AFTER = 0.1
 """Seconds after which a sync that still goes on shows how far it is; a quick one writes one status, at its end."""
+
+LONG_LIFE = 10.0
+"""Seconds after which the death of a sandbox is taken for an accident."""
 
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
@@ -201,7 +205,7 @@ class PodWorker:
             self._completed = True
             return False, None
         if actions.kill_sandbox:
-            await self._drop_sandbox()
+            await self._drop_sandbox(seen.sandbox)
         for kill in actions.kill:
             self._kill(kill)
             self._unwell.add(kill.id)
@@ -263,8 +267,10 @@ class PodWorker:
             self._event(events.NORMAL, events.KILLING, kill.message, kill.name)
             self._stopper.begin(self.pod, container, kill.grace)
 
-    async def _drop_sandbox(self) -> None:
+    async def _drop_sandbox(self, sandbox: SandboxStatus | None) -> None:
         """The infra process is gone: nothing of the sandbox can be kept. Its containers' ends go on record first."""
+        if sandbox is not None and _is_no_habit(sandbox, self._services.clock()):
+            self._containers.try_again()  # what could not be started in the old one can be in the new one
         message = "Pod sandbox changed, it will be killed and re-created."
         self._event(events.NORMAL, events.SANDBOX_CHANGED, message)
         await self._services.runtime.stop_sandbox(self.uid)
@@ -375,6 +381,11 @@ def _asked(pod: core_v1.Pod) -> tuple[object, ...]:
     gates = {gate.conditionType for gate in pod.spec.readinessGates}
     gated = [(c.type, c.status) for c in pod.status.conditions if c.type in gates] if gates else []
     return meta.generation, meta.deletionTimestamp, meta.deletionGracePeriodSeconds, gated
+
+
+def _is_no_habit(sandbox: SandboxStatus, now: int) -> bool:
+    """Whether a sandbox that died is the pod's first or lived for a while: then nothing has to be slowed down."""
+    return sandbox.attempt == 0 or now - sandbox.created_at > LONG_LIFE * MICROSECONDS
 
 
 def _failure_on_record(pod: core_v1.Pod) -> Failed | None:

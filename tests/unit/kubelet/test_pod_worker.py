@@ -163,7 +163,7 @@ async def test_a_sandbox_that_cannot_be_made_is_tried_again(stage: Stage) -> Non
 async def test_tries_at_a_sandbox_come_slower_and_slower(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minipod.kubelet.pods.pod_worker.SYNC_RETRY_INITIAL", 0.05)
+    monkeypatch.setattr("minipod.kubelet.pods.pod_starter.SYNC_RETRY_INITIAL", 0.05)
     stage.runtime.broken["run_sandbox"] = sandbox_trouble()
     stage.begin(pod())
     await stage.until(lambda: stage.runtime.calls.count("run_sandbox") >= 4)
