@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+
+SLOWNESS = float(os.environ.get("MINIPOD_TEST_SLOWNESS", "1"))
+"""How many times slower than usual this machine is (an emulated one, say): patience is multiplied by it."""
 
 FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.05
@@ -16,6 +20,7 @@ def wait_until(
     condition: Callable[[], T], timeout: float = 10.0, message: str | Callable[[], str] = ""
 ) -> T:
     """Ask until `condition()` is true and return what it answered; AssertionError after `timeout` seconds."""
+    timeout *= SLOWNESS
     deadline = time.monotonic() + timeout
     pause = FIRST_PAUSE
     while True:

@@ -25,10 +25,11 @@ from minipod.linux.cgroup2 import cgroup
 from minipod.network.pod_network import NetworkConfig, PodNetwork
 from minipod.runtime.service import RuntimeService
 from minipod.storage.store import Store
+from tests.helpers.wait import SLOWNESS
 
 T = TypeVar("T")
 
-PATIENCE = 15.0
+PATIENCE = 15.0 * SLOWNESS
 """Seconds a condition may take to come true."""
 
 FOREVER = "trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done"

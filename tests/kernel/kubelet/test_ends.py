@@ -203,3 +203,13 @@ async def test_an_ended_ephemeral_container_stays_ended(node: Node) -> None:
     assert pod.status.phase == "Running"
     assert is_ready(pod)
     assert pod.status.ephemeralContainerStatuses[0].restartCount == 0
+
+
+async def test_a_container_killed_for_its_memory(node: Node) -> None:
+    if "memory" not in node.settings().host.controllers:
+        pytest.skip("cgroup2 has no memory controller here")
+    hog = "exec tail /dev/zero"
+    await node.create("hog", container(hog, resources={"limits": {"memory": "20Mi"}}), restartPolicy="Never")
+    pod = await node.phase("hog", "Failed")
+    ended = main_status(pod).state.terminated
+    assert (ended.reason, ended.exitCode) == ("OOMKilled", 137)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from minipod.api import codec, core_v1
 from minipod.api.scheme import PODS
 from minipod.kubelet.settings import CgroupEnforcement
-from tests.kernel.kubelet.node import Node, container, is_ready, main_status
+from minipod.linux.cgroup2 import cgroup
+from tests.kernel.kubelet.node import FOREVER, Node, container, is_ready, main_status
 
 
 def cpu(millis: int) -> dict[str, Any]:
@@ -73,7 +77,7 @@ async def test_a_resize_beyond_the_node_is_infeasible(node: Node) -> None:
 async def test_a_resize_that_cannot_be_enforced_here_is_refused_by_name(make_node: Any) -> None:
     node = await make_node(enforcement=CgroupEnforcement.BEST_EFFORT)
     if "cpu" in node.settings().host.controllers:
-        return
+        pytest.skip("this host has the cpu controller")
     await node.create("web", container(**cpu(100)))
     await node.ready("web")
     await node.stop()
@@ -84,3 +88,52 @@ async def test_a_resize_that_cannot_be_enforced_here_is_refused_by_name(make_nod
     pending = conditions(pod)["PodResizePending"]
     assert pending.reason == "Infeasible"
     assert "cpu" in (pending.message or "")
+
+
+async def test_a_resize_is_in_the_kernels_files(node: Node) -> None:
+    needed = {"cpu", "memory"} - node.settings().host.controllers
+    if needed:
+        pytest.skip(f"cgroup2 has no {' and no '.join(sorted(needed))} controller here")
+    small = {"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}}
+    large = {"requests": {"cpu": "200m", "memory": "64Mi"}, "limits": {"cpu": "400m", "memory": "128Mi"}}
+    await node.create("web", container(resources=small))
+    pod = await node.ready("web")
+    sandbox = node.runtime.status(pod.metadata.uid or "")
+    assert sandbox is not None
+    pod_group = node.settings().cgroup_root / sandbox.cgroup
+    group = pod_group / sandbox.containers[0].id
+
+    def now(path: Path) -> tuple[str, str]:
+        return cgroup.read(path, "cpu.max"), cgroup.read(path, "memory.max")
+
+    assert now(group) == now(pod_group) == ("20000 100000", str(64 * 2**20))
+    for wanted, expected in (
+        (large, ("40000 100000", str(128 * 2**20))),
+        (small, ("20000 100000", str(64 * 2**20))),
+    ):
+        changed = codec.copy(await node.get("web"))
+        changed.spec.containers[0].resources = codec.from_builtins(core_v1.ResourceRequirements, wanted)
+        await node.client.update(PODS, changed, subresource="resize")
+        await node.wait("web", lambda p, w=wanted: main_status(p).resources.limits == w["limits"])  # type: ignore[misc]
+        assert now(group) == now(pod_group) == expected
+    assert main_status(await node.get("web")).restartCount == 0
+
+
+async def test_a_memory_limit_below_what_is_in_use_is_not_written(node: Node) -> None:
+    if "memory" not in node.settings().host.controllers:
+        pytest.skip("cgroup2 has no memory controller here")
+    script = "dd if=/dev/zero of=/dev/shm/held bs=1M count=40; echo held; " + FOREVER
+    await node.create("web", container(script, resources={"limits": {"memory": "100Mi"}}))
+    await node.ready("web")
+
+    async def holds() -> bool:
+        return "held" in await node.logs("web")
+
+    await node.until(holds, "the container to use its memory")
+    changed = codec.copy(await node.get("web"))
+    limits = {"limits": {"memory": "20Mi"}, "requests": {"memory": "20Mi"}}
+    changed.spec.containers[0].resources = codec.from_builtins(core_v1.ResourceRequirements, limits)
+    await node.client.update(PODS, changed, subresource="resize")
+    pod = await node.wait("web", lambda p: "PodResizeInProgress" in conditions(p))
+    assert conditions(pod)["PodResizeInProgress"].reason == "Error"
+    assert main_status(pod).state.running
