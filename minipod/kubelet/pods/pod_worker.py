@@ -15,12 +15,12 @@ from collections.abc import Callable, Collection, Iterable
 from minipod.api import core_v1, timestamps
 from minipod.api.errors import StatusError
 from minipod.kubelet import events
-from minipod.kubelet.admission import admit, warnings
 from minipod.kubelet.backoff import MICROSECONDS
 from minipod.kubelet.pods.actions import Kill, PodActions, compute_pod_actions
 from minipod.kubelet.pods.alarm import Alarm, Retries
 from minipod.kubelet.pods.container_starter import ContainerStarter
 from minipod.kubelet.pods.finisher import End, Finisher
+from minipod.kubelet.pods.limits import active_deadline, judge
 from minipod.kubelet.pods.observer import Observation, Observer
 from minipod.kubelet.pods.pod_starter import SYNC_RETRY_INITIAL, SYNC_RETRY_MAXIMUM, PodStarter
 from minipod.kubelet.pods.resize import RESTART_MESSAGE
@@ -40,8 +40,6 @@ REPORT_AFTER = 0.1
 
 LONG_LIFE = 10.0
 """Seconds after which the death of a sandbox is taken for an accident."""
-
-DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
 FINAL_PHASES = ("Succeeded", "Failed")
 
@@ -224,7 +222,7 @@ class PodWorker:
                 due,
                 actions.wake_at,
                 self._containers.wake_at,
-                self._active_deadline(),
+                active_deadline(self.pod, self._reporter.start_time(self.pod)),
                 self._starter.retry_at,
             ]
         )
@@ -279,28 +277,11 @@ class PodWorker:
         await self.sandbox.remove()
 
     def _check_limits(self) -> None:
-        """Whether this node may run the pod at all, and for how long."""
         if self._failed or self._completed:
             return
-        if self._reporter.status is None and not self.pod.status.startTime:
-            refused = admit(self.pod, self._services.settings)
-            if refused:
-                self._event(events.WARNING, refused.reason, refused.message)
-                self._failed = Failed(refused.reason, f"Pod was rejected: {refused.message}", rejected=True)
-                return
-            for reason, message in warnings(self.pod, self._services.settings):
-                self._event(events.WARNING, reason, message)
-        deadline = self._active_deadline()
-        if deadline is not None and self._services.clock() >= deadline:
-            self._failed = Failed(events.DEADLINE_EXCEEDED, DEADLINE_MESSAGE)
-            self._event(events.NORMAL, events.DEADLINE_EXCEEDED, DEADLINE_MESSAGE)
-
-    def _active_deadline(self) -> int | None:
-        seconds = self.pod.spec.activeDeadlineSeconds
-        started = self._reporter.start_time(self.pod)
-        if seconds is None or not started:
-            return None
-        return timestamps.to_epoch_us(started) + seconds * MICROSECONDS
+        new = self._reporter.status is None and not self.pod.status.startTime
+        start_time = self._reporter.start_time(self.pod)
+        self._failed = judge(self.pod, self._services, new=new, start_time=start_time)
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
