@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 
 FIELDS = ("pod", "uid", "container", "reason", "node")
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+"""What a line must not hold: containers say what stands in messages, and could write lines of their own with it."""
 
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
@@ -29,7 +33,7 @@ class JsonFormatter(logging.Formatter):
         entry.update((name, getattr(record, name)) for name in FIELDS if getattr(record, name, ""))
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        return _printable(json.dumps(entry, ensure_ascii=False), r"\u{:04x}")
 
 
 class TextFormatter(logging.Formatter):
@@ -38,7 +42,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {name}={getattr(record, name)}" for name in FIELDS if getattr(record, name, ""))
         name = record.name.removeprefix("minipod.")
-        line = f"{_timestamp(record.created)} {record.levelname:<7} {name}{fields}: {record.getMessage()}"
+        said = _printable(record.getMessage(), r"\x{:02x}")
+        line = f"{_timestamp(record.created)} {record.levelname:<7} {name}{fields}: {said}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
@@ -74,6 +79,10 @@ def _in_one_line(record: logging.LogRecord) -> bool:
         record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]!r:.200}", ()
         record.exc_info = None
     return True
+
+
+def _printable(text: str, escape: str) -> str:
+    return _CONTROL.sub(lambda found: escape.format(ord(found[0])), text)
 
 
 def _timestamp(seconds: float) -> str:

@@ -41,5 +41,23 @@ def test_text_names_logger_and_pod() -> None:
 
 
 def test_the_journal_gets_a_priority_on_every_line() -> None:
-    lines = JournalFormatter().format(record("one\ntwo")).split("\n")
-    assert lines == ["<4>kubelet.events: one", "<4>two"]
+    try:
+        raise ValueError("bad")
+    except ValueError:
+        made = record("failed")
+        made.exc_info = sys.exc_info()
+    lines = JournalFormatter().format(made).split("\n")
+    assert lines[0] == "<4>kubelet.events: failed"
+    assert lines[1].startswith("<4>Traceback")
+    assert lines[-1] == "<4>ValueError: bad"
+
+
+def test_what_a_container_says_makes_no_line_and_no_colour() -> None:
+    said = record(
+        "probe failed: no\n2026-01-01T00:00:00.000Z INFO daemon: all is well \x1b[2J\x00\x9b2J\u2028\u00e9\t"
+    )
+    lines = [made.format(said) for made in (TextFormatter(), JournalFormatter(), JsonFormatter())]
+    assert all(line.isprintable() for line in (line.replace("\t", "") for line in lines))
+    assert all("\u00e9" in line for line in lines)
+    assert r"no\x0a2026-01-01T00:00:00.000Z INFO daemon: all is well \x1b[2J\x00\x9b2J" in lines[0]
+    assert json.loads(lines[2])["message"] == said.getMessage()
