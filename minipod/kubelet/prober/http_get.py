@@ -16,13 +16,23 @@ from urllib.parse import urljoin, urlsplit
 from minipod.api import core_v1
 from minipod.kubelet.prober.http_exchange import exchange, tls_exchange
 from minipod.kubelet.prober.http_reply import HttpReply, MalformedReplyError
-from minipod.kubelet.prober.http_request import HttpUrl, InvalidRequestError, first_url, request_bytes
+from minipod.kubelet.prober.http_request import (
+    HttpUrl,
+    InvalidRequestError,
+    first_request,
+    first_url,
+    http_url,
+    request_bytes,
+)
 from minipod.kubelet.prober.ports import PortError, resolve_port
 from minipod.kubelet.prober.sockets import ResolveError, dial_error, joined, resolve
 from minipod.kubelet.prober.types import HandlerResult, Outcome, Target, failure
 
 MAX_REQUESTS = 10
 """The first one and the redirects it leads to."""
+
+MAX_LOCATION = 4096
+"""Bytes of an address that a peer sends us to; working on one costs memory many times its size."""
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
@@ -88,6 +98,7 @@ class _Asked:
     url: HttpUrl
     headers: tuple[tuple[str, str], ...]
     purpose: Purpose
+    redirected: bool = False
     reply: HttpReply = field(default_factory=HttpReply)
 
 
@@ -135,13 +146,15 @@ async def _follow(asked: _Asked) -> HttpReply:
             return reply
         if urlsplit(reply.location).netloc:
             asked.headers = tuple(h for h in asked.headers if h[0].lower() != "host")
-        asked.url = following
+        asked.url, asked.redirected = following, True
     raise _FailedError(f"stopped after {MAX_REQUESTS} redirects")
 
 
 def _redirected(url: HttpUrl, location: str) -> HttpUrl | None:
     """Where a Location leads; None for what is not on the web."""
     try:
+        if len(location) > MAX_LOCATION:
+            raise ValueError(f"longer than {MAX_LOCATION} bytes")
         parts = urlsplit(urljoin(str(url), location))
         port = parts.port
     except ValueError as error:
@@ -149,7 +162,7 @@ def _redirected(url: HttpUrl, location: str) -> HttpUrl | None:
     if parts.scheme not in ("http", "https"):
         return None
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return first_url(parts.scheme, parts.hostname or "", port or _default_port(parts.scheme), target)
+    return http_url(parts.scheme, parts.hostname or "", port or _default_port(parts.scheme), target)
 
 
 def _default_port(scheme: str) -> int:
@@ -159,7 +172,7 @@ def _default_port(scheme: str) -> int:
 async def _once(asked: _Asked) -> HttpReply:
     reply = asked.reply = HttpReply()
     try:
-        await _exchange(asked.url, asked.headers, asked.purpose, reply)
+        await _exchange(asked, reply)
     except _PlainAnswerError:
         raise
     except _FailedError as error:
@@ -169,11 +182,10 @@ async def _once(asked: _Asked) -> HttpReply:
     return reply
 
 
-async def _exchange(
-    url: HttpUrl, headers: tuple[tuple[str, str], ...], purpose: Purpose, reply: HttpReply
-) -> None:
+async def _exchange(asked: _Asked, reply: HttpReply) -> None:
+    url, make = asked.url, request_bytes if asked.redirected else first_request
     try:
-        request = request_bytes(url, headers, purpose)
+        request = make(url, asked.headers, asked.purpose)
         address = await resolve(url.host, url.port)
         if url.scheme == "https":
             await tls_exchange(address, request, reply, url.host)

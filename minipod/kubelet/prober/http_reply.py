@@ -15,6 +15,8 @@ MAX_HEAD = 64 * 1024
 MAX_INTERIM = 5
 """How many 1xx answers may come first, as for Go's client."""
 MAX_CHUNK_LINE = 1024
+MAX_CHUNK_EXCESS = 16 * 1024
+"""Bytes of a chunked body that may be something else than data, beyond 16 per chunk and two per byte, as in Go."""
 
 _START = b"HTTP/1."
 _EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
@@ -138,6 +140,7 @@ class _Chunks:
         self.ended = False
         self._line = bytearray()
         self._left = 0
+        self._excess = 0
         self._after_data = False
 
     def feed(self, data: bytes) -> bytes:
@@ -173,6 +176,9 @@ class _Chunks:
         if matched is None:
             raise MalformedReplyError("invalid byte in chunk length")
         self._left = int(matched[1], 16)
+        self._excess = max(0, self._excess + len(line) + 2 - 16 - 2 * self._left)
+        if self._excess > MAX_CHUNK_EXCESS:
+            raise MalformedReplyError("chunked encoding contains too much non-data")
         self.ended = not self._left  # trailers change nothing
 
 

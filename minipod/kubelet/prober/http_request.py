@@ -40,9 +40,8 @@ class HttpUrl(NamedTuple):
         return f"{self.scheme}://{joined(self.host, self.port)}{self.target}"
 
 
-@lru_cache(maxsize=1024)
-def first_url(scheme: str, host: str, port: int, path: str) -> HttpUrl:
-    """The URL of a handler's `path`, which may have a query. Raises InvalidRequestError for an unknown scheme."""
+def http_url(scheme: str, host: str, port: int, path: str) -> HttpUrl:
+    """The URL of a `path`, which may have a query. Raises InvalidRequestError for an unknown scheme."""
     if scheme.lower() not in ("http", "https"):
         raise InvalidRequestError(f'unsupported protocol scheme "{scheme.lower()}"')
     try:
@@ -57,7 +56,6 @@ def first_url(scheme: str, host: str, port: int, path: str) -> HttpUrl:
     return HttpUrl(scheme.lower(), host, port, target)
 
 
-@lru_cache(maxsize=1024)
 def request_bytes(url: HttpUrl, headers: tuple[tuple[str, str], ...], purpose: str) -> bytes:
     """`headers` win over the defaults; an empty Accept or User-Agent is left out. Raises InvalidRequestError."""
     given: dict[str, list[str]] = {}
@@ -79,6 +77,11 @@ def request_bytes(url: HttpUrl, headers: tuple[tuple[str, str], ...], purpose: s
         lines.append(f"User-Agent: {agent}")
     lines += [f"{n}: {v}" for n in sorted(given) if n not in _OWN_HEADERS for v in given[n]]
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode(errors="replace")
+
+
+first_url = lru_cache(maxsize=1024)(http_url)
+first_request = lru_cache(maxsize=1024)(request_bytes)
+"""The same for what handlers themselves ask for, again and again. Never for redirects: a peer makes those up."""
 
 
 def _authority(url: HttpUrl) -> str:

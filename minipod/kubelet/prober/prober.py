@@ -53,6 +53,8 @@ class _Probed:
     health: Health
     hooked: bool = False
     tasks: dict[ProbeKind, asyncio.Task[None]] = field(default_factory=dict)
+    asking: set[ProbeKind] = field(default_factory=set)
+    """Those of the tasks that do not sleep."""
 
 
 class Prober:
@@ -140,7 +142,11 @@ class Prober:
         due = loop.time() + self._first_delay(probed, kind)
         while True:
             await asyncio.sleep(max(0.0, due - loop.time()))
-            result = await self._ask(probed, kind)
+            probed.asking.add(kind)
+            try:
+                result = await self._ask(probed, kind)
+            finally:
+                probed.asking.discard(kind)
             self._settle(probed, kind, result)
             if kind not in state.due_kinds(probed.states, only_readiness=self._only_readiness):
                 probed.tasks.pop(kind, None)
@@ -197,8 +203,19 @@ class Prober:
         if text == self._annotation:
             return
         self._annotation = text
+        before = self._period
         try:
             self._period = state.period_override(self._pod)
         except ValueError as error:
             self._period = None
             self._reports.say(self._pod, events.NOT_AS_ASKED, str(error))
+        if self._period != before:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """What sleeps may sleep for a period that is not meant any more."""
+        for probed in self._containers.values():
+            asleep = probed.tasks.keys() - probed.asking
+            self._cancel(probed, frozenset(asleep))
+            if asleep:
+                self._run_due(probed)

@@ -48,6 +48,15 @@ def test_complete_without_an_end_where_the_length_is_known() -> None:
     assert not read(OK + b"\r\nok", torn=True, end=False).complete
 
 
+def test_a_chunked_body_is_mostly_data() -> None:
+    """As in Go: extensions of 1 KiB around each byte would have the daemon read megabytes for 10 KiB of body."""
+    chunks = OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1;" + b"x" * 1000 + b"\r\na\r\n"
+    with pytest.raises(MalformedReplyError, match="too much non-data"):
+        read(chunks + (b"1;" + b"x" * 1000 + b"\r\na\r\n") * 16, torn=False)
+    usual = (b"5;name=value\r\nabcde\r\n") * 2000 + b"0\r\n\r\n"
+    assert read(OK + b"Transfer-Encoding: chunked\r\n\r\n" + usual, torn=False).complete
+
+
 def test_location() -> None:
     assert read(b"HTTP/1.1 302 Found\r\nLOCATION: /next \r\n\r\n", torn=False).location == "/next"
 
