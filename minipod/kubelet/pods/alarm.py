@@ -1,11 +1,22 @@
-"""How a pod worker sleeps: until it is rung, or until a moment that it asked for."""
+"""How a pod worker sleeps: until it is rung, or until a moment that it asked for; and which changes ring it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
+from minipod.api import core_v1
 from minipod.kubelet.backoff import MICROSECONDS, retry_delay
+from minipod.kubelet.prober.state import PERIOD_ANNOTATION
+
+
+def what_wakes(pod: core_v1.Pod) -> tuple[object, ...]:
+    """What of a Pod a worker acts on, to be compared: a change of anything else need not wake it."""
+    meta = pod.metadata
+    gates = {gate.conditionType for gate in pod.spec.readinessGates}
+    gated = [(c.type, c.status) for c in pod.status.conditions if c.type in gates] if gates else []
+    period = meta.annotations.get(PERIOD_ANNOTATION)
+    return meta.generation, meta.deletionTimestamp, meta.deletionGracePeriodSeconds, period, gated
 
 
 class Alarm:

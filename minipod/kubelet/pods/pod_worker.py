@@ -17,7 +17,7 @@ from minipod.api.errors import StatusError
 from minipod.kubelet import events
 from minipod.kubelet.backoff import MICROSECONDS
 from minipod.kubelet.pods.actions import Kill, PodActions, compute_pod_actions
-from minipod.kubelet.pods.alarm import Alarm, Retries
+from minipod.kubelet.pods.alarm import Alarm, Retries, what_wakes
 from minipod.kubelet.pods.container_starter import ContainerStarter
 from minipod.kubelet.pods.finisher import End, Finisher
 from minipod.kubelet.pods.limits import active_deadline, judge
@@ -64,6 +64,8 @@ class PodWorker:
         self._seen_to = End.NONE
         """Which end has been seen to: the last status is written, its room is free."""
         self._failed = _failure_on_record(pod)
+        self._decision: PodActions | None = None
+        """The last one that was reported: who is held back is so until it has been started."""
         self._restarts: dict[str, str] = {}
         """Containers a user has asked to restart, by name, and the id of the attempt that is to be replaced."""
         self._unwell: set[str] = set()
@@ -98,7 +100,7 @@ class PodWorker:
 
     def update(self, pod: core_v1.Pod) -> None:
         """The Pod changed in the API. A mere change of status (our own comes back) is no reason to look again."""
-        news = _asked(pod) != _asked(self.pod)
+        news = what_wakes(pod) != what_wakes(self.pod)
         self.pod = pod
         self.sandbox.pod = pod
         if news:
@@ -213,19 +215,13 @@ class PodWorker:
         if self._end is not End.NONE:
             return False, None
         self._reporter.announce(self.pod, actions.held)
+        self._decision = actions
         status = self._report(seen, actions)
         if status.phase in FINAL_PHASES:
             self._completed = True
             return False, None
-        return True, _earliest(
-            [
-                due,
-                actions.wake_at,
-                self._containers.wake_at,
-                active_deadline(self.pod, self._reporter.start_time(self.pod)),
-                self._starter.retry_at,
-            ]
-        )
+        deadline = active_deadline(self.pod, self._reporter.start_time(self.pod))
+        return True, _earliest([due, actions.wake_at, self._starter.wake_at(actions.start), deadline])
 
     def _look(self) -> Observation:
         alive = self._end is End.NONE
@@ -340,8 +336,9 @@ class PodWorker:
         )
 
     def _report_progress(self) -> None:
-        if self._seen_to is End.NONE and not self._gone:
-            self._report(self._look())
+        """An end tells by itself how far it is; while what is left is removed, there is nothing to look at."""
+        if self._end is End.NONE:
+            self._report(self._look(), self._decision)
 
     def _event(self, type_: str, reason: str, message: str, container: str = "") -> None:
         self._services.events.pod_event(self.pod, type_, reason, message, container=container)
@@ -354,14 +351,6 @@ class PodWorker:
         delay = go_duration((at - self._services.clock()) / MICROSECONDS)
         log.warning("%s; trying again in %s", why, delay, extra=self._names())
         return at
-
-
-def _asked(pod: core_v1.Pod) -> tuple[object, ...]:
-    """What of a Pod a worker acts on: a change of anything else need not wake it."""
-    meta = pod.metadata
-    gates = {gate.conditionType for gate in pod.spec.readinessGates}
-    gated = [(c.type, c.status) for c in pod.status.conditions if c.type in gates] if gates else []
-    return meta.generation, meta.deletionTimestamp, meta.deletionGracePeriodSeconds, gated
 
 
 def _is_no_habit(sandbox: SandboxStatus, now: int) -> bool:

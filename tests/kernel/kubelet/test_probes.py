@@ -19,12 +19,14 @@ def exists(name: str, **fields: Any) -> dict[str, Any]:
     return {"exec": {"command": ["cat", f"/v/{name}"]}, "failureThreshold": 1, **fields}
 
 
-async def create(node: Node, name: str, made: dict[str, Any], **spec: Any) -> Any:
+async def create(
+    node: Node, name: str, made: dict[str, Any], annotations: dict[str, str] = QUICK, **spec: Any
+) -> Any:
     from minipod.api import codec, core_v1
     from minipod.api.scheme import PODS
 
     body = {
-        "metadata": {"name": name, "namespace": "default", "annotations": QUICK},
+        "metadata": {"name": name, "namespace": "default", "annotations": annotations},
         "spec": {"nodeName": node.word, "containers": [made], **spec},
     }
     return await node.client.create(PODS, codec.from_builtins(core_v1.Pod, body))
@@ -146,3 +148,16 @@ async def test_a_probe_that_times_out_leaves_no_process(node: Node, tmp_path: Pa
     assert "timed out" in event.message
     await node.delete("web")
     await node.gone("web")
+
+
+async def test_the_annotation_can_be_set_on_a_running_pod(node: Node, tmp_path: Path) -> None:
+    from minipod.api.scheme import PODS
+
+    made = container(readinessProbe=exists("ready", periodSeconds=3600), **SHARED)
+    await create(node, "web", made, annotations={}, **volumes(tmp_path))
+    await node.event("web", "Unhealthy")
+    (tmp_path / "ready").touch()
+    pod = await node.wait("web", lambda p: p.status.phase == "Running")
+    pod.metadata.annotations.update(QUICK)
+    await node.client.update(PODS, pod)
+    await node.ready("web")

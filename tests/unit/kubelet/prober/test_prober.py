@@ -286,6 +286,37 @@ async def test_a_hundred_failures_a_second_are_not_a_hundred_events(stage: Stage
     assert len(stage.events.said) <= 1 + len(stage.web.asked) // 20
 
 
+async def test_another_period_holds_at_once_for_probes_that_sleep(stage: Stage) -> None:
+    container = stage.container(readiness={"periodSeconds": 3600}, liveness={"periodSeconds": 3600})
+    stage.sync(container, period=None)
+    await stage.asked("/readiness")
+    stage.sync(container, period="10")
+    await stage.asked("/readiness", 3)
+    await stage.asked("/liveness", 3)
+    stage.sync(container, period=None)
+    await stage.asked("/readiness")
+    assert len([t for t in asyncio.all_tasks() if t.get_name().endswith("-web")]) == 2
+
+
+async def test_another_period_leaves_a_question_under_way_alone(stage: Stage) -> None:
+    answer, asked = asyncio.Event(), []
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
+        await answer.wait()
+        await stage.web.talk(reader, writer)
+
+    async with serving(slow) as port:
+        action = core_v1.HTTPGetAction(port=port, path="/readiness")
+        container = stage.container(readiness={"httpGet": action, "timeoutSeconds": 60})
+        stage.sync(container, period="20")
+        await until(lambda: asked)
+        stage.sync(container, period="10")
+        answer.set()
+        await stage.health(HEALTHY)
+        assert len(stage.web.paths) == len(asked) == 1
+
+
 async def test_an_annotation_that_makes_no_sense_is_told_once(stage: Stage) -> None:
     container = stage.container(readiness={})
     for _ in range(3):
