@@ -25,7 +25,7 @@ from minipod.runtime.types import (
 class FakeRuntime:
     """`calls` are the verbs in order, `moments` their times; `fail` makes a verb raise once, `broken` always.
 
-    `obedient` containers end on any signal.
+    `obedient` containers end on any signal. `now` (µs) is the time of all that happens to them.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class FakeRuntime:
         """When set, run_sandbox waits for it."""
         self._sandboxes: dict[str, SandboxStatus] = {}
         self._callbacks: list[Callable[[str], None]] = []
-        self._now = 1_790_000_000_000_000
+        self.now = 1_790_000_000_000_000
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         self._callbacks.append(callback)
@@ -62,7 +62,7 @@ class FakeRuntime:
             namespace=config.namespace,
             attempt=config.attempt,
             state=SandboxState.READY,
-            created_at=self._now,
+            created_at=self.now,
             shim_pid=1,
             infra_pid=2,
             cgroup=config.cgroup,
@@ -87,7 +87,7 @@ class FakeRuntime:
             name=config.name,
             attempt=config.attempt,
             state=ContainerState.CREATED,
-            created_at=self._now,
+            created_at=self.now,
             log_path=config.log_path,
             labels=config.labels,
         )
@@ -105,7 +105,7 @@ class FakeRuntime:
             )
             raise
         await asyncio.sleep(0)
-        return self._change(uid, container_id, state=ContainerState.RUNNING, started_at=self._now, pid=3)
+        return self._change(uid, container_id, state=ContainerState.RUNNING, started_at=self.now, pid=3)
 
     async def signal_container(self, uid: str, container_id: str, signum: int) -> None:
         self._called(f"signal {signum}")
@@ -145,7 +145,7 @@ class FakeRuntime:
         asyncio.get_running_loop().call_later(0.001, self._end_id, uid, container_id, code)
 
     def _exit(self, code: int) -> ExitRecord:
-        return ExitRecord(code=code, started_at=self._now, finished_at=self._now + 1)
+        return ExitRecord(code=code, started_at=self.now, finished_at=self.now + 1)
 
     def _change(self, uid: str, container_id: str, **changes: object) -> ContainerStatus:
         sandbox = self._sandboxes[uid]

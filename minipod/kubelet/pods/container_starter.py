@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from minipod.api import core_v1
@@ -73,11 +74,11 @@ class ContainerStarter:
         self._services = services
         self._retries: dict[str, _Retry] = {}
 
-    @property
-    def wake_at(self) -> int | None:
-        """The next moment (µs) at which a container may be tried again or shows another reason."""
+    def wake_at(self, due: Iterable[Start]) -> int | None:
+        """The next moment (µs) at which one of these starts may be tried again or shows another reason."""
         now = self._services.clock()
-        return min((r.next_change(now) for r in self._retries.values()), default=None)
+        retries = (self._retries.get(start.name) for start in due)
+        return min((retry.next_change(now) for retry in retries if retry), default=None)
 
     def forget_image_problems(self) -> None:
         """Images came or went: containers waiting for one are tried at once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from minipod.kubelet import events
 from minipod.kubelet.pods.actions import PodActions, Start
@@ -35,6 +35,10 @@ class PodStarter:
         self._services = services
         self._called_off = called_off
         self._retries = Retries(services.clock, initial=SYNC_RETRY_INITIAL, maximum=SYNC_RETRY_MAXIMUM)
+
+    def wake_at(self, due: Collection[Start]) -> int | None:
+        """When (µs) to try again what could not be started; only starts that are due have such a moment."""
+        return (self.retry_at or self._containers.wake_at(due)) if due else None
 
     async def start(self, actions: PodActions) -> bool:
         """True when something got somewhere: then it is time for another decision."""

@@ -286,9 +286,10 @@ class PodWorker:
         if self._reporter.status is not None or self._seen_to is not End.NONE:
             return
         if self.pod.status.phase in FINAL_PHASES and self._end is not End.DELETION:
+            self._completed = True
             if self.sandbox.present:
                 await self.sandbox.release()
-            self._completed, self._seen_to = True, End.COMPLETED
+            self._seen_to = End.COMPLETED
 
     async def _bring_to_end(self, ending: End) -> tuple[bool, int | None]:
         """Stop what runs; once nothing does, see to what is left of the pod. Done when that has to be waited for."""

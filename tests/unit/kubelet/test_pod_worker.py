@@ -4,81 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from minipod.api import codec, core_v1
+from minipod.api import codec
 from minipod.api.errors import StatusError
-from minipod.kubelet.backoff import BackOffPolicy
-from minipod.kubelet.history.journal import PodHistory
-from minipod.kubelet.pods.pod_worker import PodWorker
-from minipod.kubelet.services import Services, wall_clock_us
-from minipod.kubelet.status.manager import StatusManager
 from minipod.network.errors import NetworkError
-from tests.fakes.runtime import FakeRuntime, no_such_file, sandbox_trouble, sub_path_outside
-from tests.fakes.services import FakeImages, FakeNetwork, RecordingClient, RecordingEvents
+from tests.fakes.runtime import no_such_file, sandbox_trouble, sub_path_outside
 from tests.helpers.threads import common_threads_taken
-from tests.unit.kubelet.pods import UID, container, pod, settings
-
-
-class Stage:
-    """One worker among fakes."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.runtime = FakeRuntime()
-        self.network = FakeNetwork()
-        self.images = FakeImages(tmp_path, "minipod/base")
-        self.client = RecordingClient()
-        self.events = RecordingEvents()
-        self.done = asyncio.Event()
-        self._tmp_path = tmp_path
-        self.worker: PodWorker
-
-    def begin(self, made: core_v1.Pod) -> None:
-        parts: Any = {"client": self.client, "runtime": self.runtime, "network": self.network}
-        services = Services(
-            settings=settings(
-                data_dir=self._tmp_path / "data",
-                run_dir=self._tmp_path / "run",
-                log_dir=self._tmp_path / "log",
-                crash_loop=BackOffPolicy(initial=0.02, maximum=0.1, reset=600),
-                image_retry=BackOffPolicy(initial=60, maximum=60, reset=600),
-            ),
-            images=self.images,  # type: ignore[arg-type]
-            events=self.events,  # type: ignore[arg-type]
-            statuses=StatusManager(self.client),  # type: ignore[arg-type]
-            history=PodHistory(self._tmp_path / "history", clock=wall_clock_us),
-            **parts,
-        )
-        self.worker = PodWorker(made, services, lambda _: self.done.set())
-        self.runtime.subscribe(lambda _: self.worker.wake())
-
-    def change(self, **metadata: Any) -> None:
-        """The Pod comes back from the API with other metadata."""
-        made = codec.copy(self.worker.pod)
-        for field, value in metadata.items():
-            setattr(made.metadata, field, value)
-        self.worker.update(made)
-
-    @property
-    def phase(self) -> str | None:
-        return self.client.statuses[-1].phase if self.client.statuses else None
-
-    async def until(self, condition: Callable[[], Any]) -> None:
-        async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 (what is waited for is a fake's state, which tells nobody)
-                await asyncio.sleep(0.001)
-
-
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    made = Stage(tmp_path)
-    yield made
-    await made.worker.stop()
-    await made.runtime.removals.stop()
+from tests.unit.kubelet.pods import UID, container, pod
+from tests.unit.kubelet.stage import Stage
 
 
 async def test_a_birth_is_one_sandbox_all_containers_and_one_status(stage: Stage) -> None:
