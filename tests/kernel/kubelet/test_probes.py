@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from minipod.api import codec, core_v1
+from minipod.api.scheme import PODS
 from tests.kernel.kubelet.node import FOREVER, Node, container, is_ready, main_status
 
 QUICK = {"minipod.io/probe-period-ms": "20"}
@@ -22,9 +24,6 @@ def exists(name: str, **fields: Any) -> dict[str, Any]:
 async def create(
     node: Node, name: str, made: dict[str, Any], annotations: dict[str, str] = QUICK, **spec: Any
 ) -> Any:
-    from minipod.api import codec, core_v1
-    from minipod.api.scheme import PODS
-
     body = {
         "metadata": {"name": name, "namespace": "default", "annotations": annotations},
         "spec": {"nodeName": node.word, "containers": [made], **spec},
@@ -151,13 +150,12 @@ async def test_a_probe_that_times_out_leaves_no_process(node: Node, tmp_path: Pa
 
 
 async def test_the_annotation_can_be_set_on_a_running_pod(node: Node, tmp_path: Path) -> None:
-    from minipod.api.scheme import PODS
-
     made = container(readinessProbe=exists("ready", periodSeconds=3600), **SHARED)
     await create(node, "web", made, annotations={}, **volumes(tmp_path))
     await node.event("web", "Unhealthy")
     (tmp_path / "ready").touch()
     pod = await node.wait("web", lambda p: p.status.phase == "Running")
-    pod.metadata.annotations.update(QUICK)
-    await node.client.update(PODS, pod)
+    hurried = codec.copy(pod)
+    hurried.metadata.annotations = QUICK
+    await node.client.update(PODS, hurried)
     await node.ready("web")
