@@ -85,7 +85,7 @@ _CONTAINER: Table = {
     "resizePolicy": ALL,
     "resources": _RESOURCES,
     "restartPolicy": ALL,
-    "restartPolicyRules": {"action": Only(("Restart",)), "exitCodes": ALL},
+    "restartPolicyRules": ALL,
     "securityContext": {
         "allowPrivilegeEscalation": ALL,
         "capabilities": ALL,
@@ -171,6 +171,7 @@ _METADATA: Table = {
     "creationTimestamp": ALL,
     "deletionGracePeriodSeconds": ALL,
     "deletionTimestamp": ALL,
+    "finalizers": ALL,
     "generateName": ALL,
     "generation": ALL,
     "labels": ALL,

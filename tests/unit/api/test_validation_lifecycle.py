@@ -130,8 +130,17 @@ def test_the_stop_signal_is_one_there_is() -> None:
                 "restartPolicy": "Never",
                 "restartPolicyRules": [{"action": "Stop", "exitCodes": {"operator": "In", "values": [1]}}],
             },
-            'restartPolicyRules[0].action: Unsupported value: "Stop": supported values: "Restart", '
-            '"RestartAllContainers"',
+            'restartPolicyRules[0].action: Unsupported value: "Stop": supported values: "Restart"',
+        ),
+        (
+            {
+                "restartPolicy": "Never",
+                "restartPolicyRules": [
+                    {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}
+                ],
+            },
+            'restartPolicyRules[0].action: Unsupported value: "RestartAllContainers": '
+            'supported values: "Restart"',
         ),
         (
             {
