@@ -30,7 +30,9 @@ async def run_command(
     """SUCCESS for exit code 0, with stdout and stderr as they came; UNKNOWN when the command could not be started.
 
     With `expand_env`, $(NAME) is replaced by the container's own env entries that have a plain value, as for probes.
+    What is said of the command shows it unexpanded: it becomes an event, and values may be secrets.
     """
+    written = command
     if expand_env:
         command = static_command(command, target.container)
     uid = target.pod.metadata.uid or ""
@@ -47,9 +49,9 @@ async def run_command(
             finally:
                 await streams.close()
     except TimeoutError:
-        return failure(f'command timed out: "{" ".join(command)}" timed out after {timeout:g}s')
+        return failure(f'command timed out: "{" ".join(written)}" timed out after {timeout:g}s')
     except RuntimeServiceError as error:
-        return HandlerResult(Outcome.UNKNOWN, str(error))
+        return HandlerResult(Outcome.UNKNOWN, str(error).replace(command[0], written[0]))
 
 
 async def _result(streams: ProcessStreams) -> HandlerResult:

@@ -36,10 +36,9 @@ async def exchange(address: Address, request: bytes, reply: HttpReply) -> None:
             if not data:
                 reply.end()
             reply.feed(data)
+            # A peer may send faster than its words are read: others have their turn.
             if not reply.complete:
-                await asyncio.sleep(
-                    0
-                )  # a peer may send faster than its words are read: others have their turn
+                await asyncio.sleep(0)
     finally:
         sock.close()
 

@@ -31,6 +31,8 @@ class ResolveError(Exception):
 
 async def resolve(host: str, port: int) -> Address:
     """The first address of a host. Raises ResolveError."""
+    if "\0" in host:
+        raise ResolveError(f"lookup {host!a}: no such host")
     found = _numeric(host, port)
     if found is not None:
         return found

@@ -62,6 +62,18 @@ async def test_exec(node: Node) -> None:
     )
 
 
+async def test_values_of_the_environment_are_not_told(node: Node) -> None:
+    env = [{"name": "TOKEN", "value": "s3cr3t"}]
+    await node.create("pod", container(FOREVER, env=env))
+    target = await aim(node, "pod")
+    late = await exec_probe(node, target, "sh", "-c", "sleep 100", "$(TOKEN)", within=0.2)
+    assert late.output == 'command timed out: "sh -c sleep 100 $(TOKEN)" timed out after 0.2s'
+    unknown = await exec_probe(node, target, "$(TOKEN)")
+    assert unknown.outcome is Outcome.UNKNOWN
+    assert "$(TOKEN)" in unknown.output
+    assert "s3cr3t" not in unknown.output
+
+
 async def test_exec_of_what_cannot_run(node: Node) -> None:
     await node.create("pod")
     target = await aim(node, "pod")
