@@ -54,8 +54,13 @@ class Hooks:
 
     # -- postStart -------------------------------------------------------------------------------------------------
 
-    def post_start(self, pod: core_v1.Pod, container: ContainerStatus, pod_ip: str) -> None:
-        """Begin the container's postStart hook, if it has one and it has not begun yet. Cheap to call again."""
+    def post_start(
+        self, pod: core_v1.Pod, container: ContainerStatus, pod_ip: str, *, begin: bool = True
+    ) -> None:
+        """Begin the container's postStart hook, if it has one and it has not begun yet. Cheap to call again.
+
+        Without `begin` it is only found out whether there is one that is not over.
+        """
         id_ = container.id
         if id_ in self._hooked or id_ in self._post_start:
             return
@@ -63,6 +68,8 @@ class Hooks:
         hook = spec.lifecycle.postStart if spec is not None and spec.lifecycle is not None else None
         if hook is None or self._begun_before(id_):
             self._hooked.add(id_)
+            return
+        if not begin:
             return
         self._write(id_, "")
         work = self._run_post_start(pod, container, hook, pod_ip)

@@ -48,8 +48,8 @@ class Observer:
         containers = sandbox.containers if sandbox else ()
         running = [c for c in containers if c.state is ContainerState.RUNNING]
         self.hooks.retain({c.id for c in running})
-        for container in running if alive else ():
-            self.hooks.post_start(pod, container, pod_ip)
+        for container in running:
+            self.hooks.post_start(pod, container, pod_ip, begin=alive)
         self.prober.sync(pod, self._probed(pod, running, known), pod_ip)
         self._read_messages(pod, containers)
         return Observation(

@@ -1,4 +1,4 @@
-"""When a pod worker sleeps, and what it leaves unsaid."""
+"""When a pod worker sleeps, and what it shows and leaves unsaid meanwhile."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from minipod.api import codec
 from minipod.kubelet.backoff import BackOffPolicy
 from minipod.kubelet.services import wall_clock_us
 from tests.unit.kubelet.pods import UID, container, pod
@@ -101,3 +102,24 @@ async def test_what_an_earlier_daemon_said_of_an_end_stays_as_it_is(
     stage.begin(pod(status={"phase": "Succeeded", "podIP": "10.0.0.2"}))
     await asyncio.wait_for(released.wait(), 5)
     assert not stage.client.statuses
+
+
+async def test_a_pod_found_on_its_way_to_its_end_is_shown_as_it_is(stage: Stage) -> None:
+    """A daemon that was killed meanwhile has left a container that runs, ready, until it obeys."""
+    stage.runtime.obedient = False
+    stage.begin(pod(container(), terminationGracePeriodSeconds=600))
+    await stage.until(lambda: stage.phase == "Running")
+    await stage.worker.stop()
+    found = codec.copy(stage.worker.current_pod)
+    found.metadata.deletionTimestamp = "2100-01-01T00:00:00Z"
+    found.metadata.deletionGracePeriodSeconds = 600
+    found.metadata.generation = 2
+    written = len(stage.client.statuses)
+    stage.begin(found)
+    await stage.until(lambda: len(stage.client.statuses) > written)
+    last = stage.client.statuses[-1]
+    assert last.phase == "Running"
+    assert last.containerStatuses[0].ready
+    assert last.containerStatuses[0].state == found.status.containerStatuses[0].state
+    stage.runtime.end(UID, "main", 0)
+    await asyncio.wait_for(stage.done.wait(), 5)
