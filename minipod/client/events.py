@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from minipod.api import codec, core_v1, meta_v1, timestamps
 from minipod.api.errors import StatusError
 from minipod.api.scheme import EVENTS
+from minipod.client.event_budget import EventBudget
 from minipod.client.interface import Client
 
 NORMAL = "Normal"
@@ -24,6 +25,12 @@ OnEvent = Callable[[core_v1.Pod, str, str, str, str], None]
 
 MAX_REMEMBERED = 4096
 """How many distinct events are remembered for counting; the oldest is forgotten first."""
+
+MAX_MESSAGE = 4096
+"""Characters of a message; what a hook's handler or an error quotes from a Pod can be a megabyte."""
+
+MAX_QUEUED = 1000
+"""How many Events may wait for a slow disk; what comes then is only logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,9 @@ class EventRecorder:
         self._log = logging.getLogger(f"minipod.events.{component}")
         self._known: OrderedDict[_Key, core_v1.Event] = OrderedDict()
         self._queue: asyncio.Queue[_Pending] = asyncio.Queue()
+        self._budget = EventBudget()
+        self._quiet: str | None = None
+        """The object of which it was said last that it has too many Events."""
         self._writer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -88,17 +98,34 @@ class EventRecorder:
             resourceVersion=pod.metadata.resourceVersion,
             fieldPath=_container_path(pod, container) if container else None,
         )
+        message = _bounded(message)
         fields = {"pod": f"{reference.namespace}/{reference.name}", "container": container, "reason": reason}
-        self._log.log(logging.WARNING if type_ == WARNING else logging.INFO, message, extra=fields)
-        self._queue.put_nowait(_Pending(reference, type_, reason, message))
+        if self._may_write(reference, fields):
+            self._log.log(logging.WARNING if type_ == WARNING else logging.INFO, message, extra=fields)
+            self._write_soon(_Pending(reference, type_, reason, message))
         if self._on_event is not None:
             self._on_event(pod, type_, reason, message, container)
 
     def node_event(self, node_name: str, type_: str, reason: str, message: str) -> None:
         """Report something about the node; its events live in the namespace `default`."""
         reference = core_v1.ObjectReference(apiVersion="v1", kind="Node", name=node_name, uid=node_name)
+        message = _bounded(message)
         self._log.info(message, extra={"node": node_name, "reason": reason})
-        self._queue.put_nowait(_Pending(reference, type_, reason, message))
+        self._write_soon(_Pending(reference, type_, reason, message))
+
+    def _may_write(self, about: core_v1.ObjectReference, fields: dict[str, str]) -> bool:
+        """Told once in a row that an object has had its share."""
+        uid = about.uid or ""
+        if self._budget.spend(uid):
+            return True
+        if self._quiet != uid:
+            self._quiet = uid
+            self._log.warning("too many events: not all of them are written", extra=fields)
+        return False
+
+    def _write_soon(self, pending: _Pending) -> None:
+        if self._queue.qsize() < MAX_QUEUED:
+            self._queue.put_nowait(pending)
 
     async def _write_all(self) -> None:
         while True:
@@ -149,6 +176,10 @@ class EventRecorder:
             lastTimestamp=now,
             count=1,
         )
+
+
+def _bounded(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
 
 
 def _container_path(pod: core_v1.Pod, name: str) -> str:
