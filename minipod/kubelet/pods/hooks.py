@@ -1,7 +1,8 @@
 """Runs the lifecycle hooks of one pod's containers, beside everything else, and tells in events how they went.
 
 A postStart hook runs once per container, whatever becomes of the daemon: before it begins, a file named after the
-container says so. One that was under way when a daemon died counts as over, as it does for the kubelet.
+container says so. One that was under way when a daemon ended counts as over, as it does for the kubelet, and an event
+tells of it.
 https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/
 """
 
@@ -25,18 +26,21 @@ from minipod.runtime.types import ContainerStatus
 
 log = logging.getLogger(__name__)
 
+_POST_START, _PRE_STOP = "PostStart", "PreStop"
+
 FAILED_POST_START = "FailedPostStartHook"
 
 MAX_OUTPUT = 1024
 """Characters of a hook's output that an event shows."""
 
-_FAILED = "failed"
+_UNDER_WAY, _OVER, _FAILED = "", "over", "failed"
+"""What stands in the file of a container's postStart hook."""
 
 
 @dataclass(slots=True)
 class _Running:
     task: asyncio.Task[None]
-    container: str
+    cut_short: bool = False
 
 
 class Hooks:
@@ -50,7 +54,6 @@ class Hooks:
         self._hooked: set[str] = set()
         self._failed: set[str] = set()
         self._pre_stop: dict[str, _Running] = {}
-        self._cut_short: set[str] = set()
 
     # -- postStart -------------------------------------------------------------------------------------------------
 
@@ -66,15 +69,20 @@ class Hooks:
             return
         spec = find_container(pod, container.name)
         hook = spec.lifecycle.postStart if spec is not None and spec.lifecycle is not None else None
-        if hook is None or self._begun_before(id_):
+        if hook is None:
             self._hooked.add(id_)
+            return
+        before = self._read(id_)
+        if before is not None:
+            self._hooked.add(id_)
+            self._take_over(pod, container, hook, before)
             return
         if not begin:
             return
-        self._write(id_, "")
+        self._write(id_, _UNDER_WAY)
         work = self._run_post_start(pod, container, hook, pod_ip)
         task = asyncio.create_task(work, name=f"post-start-{container.name}")
-        self._post_start[id_] = _Running(task, container.name)
+        self._post_start[id_] = _Running(task)
 
     def hooked(self, container_id: str) -> bool:
         """Whether the container's postStart hook is over, or it has none."""
@@ -89,24 +97,32 @@ class Hooks:
     ) -> None:
         timeout = self._services.settings.post_start_timeout
         try:
-            failed = not await self._run("PostStart", pod, container, hook, pod_ip, timeout)
+            failed = not await self._run(_POST_START, pod, container, hook, pod_ip, timeout)
         finally:
             self._post_start.pop(container.id, None)
             self._hooked.add(container.id)
         if failed:
             self._failed.add(container.id)
-            self._write(container.id, _FAILED)
+        self._write(container.id, _FAILED if failed else _OVER)
         self._ring()
 
-    def _begun_before(self, id_: str) -> bool:
-        """Whether an earlier daemon began the hook. A failure it did not live to act on is still one."""
+    def _take_over(
+        self, pod: core_v1.Pod, container: ContainerStatus, hook: core_v1.LifecycleHandler, before: str
+    ) -> None:
+        """An earlier daemon began the hook. A failure that it did not live to act on is still one."""
+        if before == _FAILED:
+            self._failed.add(container.id)
+        elif before == _UNDER_WAY:
+            self._write(container.id, _OVER)
+            why = "was cut short by the end of minipod's daemon, and is not run again"
+            message = f"PostStart hook {_shown(hook)} {why}"
+            self._event(pod, events.WARNING, FAILED_POST_START, message, container.name)
+
+    def _read(self, id_: str) -> str | None:
         try:
-            said = (self._directory / id_).read_text()
+            return (self._directory / id_).read_text()
         except FileNotFoundError:
-            return False
-        if said == _FAILED:
-            self._failed.add(id_)
-        return True
+            return None
 
     def _write(self, id_: str, what: str) -> None:
         try:
@@ -126,7 +142,7 @@ class Hooks:
         timeout = max(0.0, (until - self._services.clock()) / MICROSECONDS)
         work = self._run_pre_stop(pod, container, spec.lifecycle.preStop, pod_ip, timeout)
         task = asyncio.create_task(work, name=f"pre-stop-{container.name}")
-        self._pre_stop[container.id] = _Running(task, container.name)
+        self._pre_stop[container.id] = _Running(task)
 
     def pre_stop_over(self, container_id: str) -> bool:
         return container_id not in self._pre_stop
@@ -140,7 +156,7 @@ class Hooks:
         timeout: float,  # noqa: ASYNC109 (the handler's own: what it started must be ended too)
     ) -> None:
         try:
-            await self._run("PreStop", pod, container, hook, pod_ip, timeout)
+            await self._run(_PRE_STOP, pod, container, hook, pod_ip, timeout)
         finally:
             self._pre_stop.pop(container.id, None)
         self._ring()
@@ -166,7 +182,8 @@ class Hooks:
         try:
             result = await run_handler(hook, target, self._services.runtime, timeout=timeout)
         except asyncio.CancelledError:
-            if container.id in self._cut_short:
+            running = (self._post_start if which == _POST_START else self._pre_stop).get(container.id)
+            if running is not None and running.cut_short:
                 took = go_duration((self._services.clock() - began) / MICROSECONDS)
                 message = f"{which} hook {_shown(hook)} was cut short after {took}"
                 self._event(pod, events.WARNING, f"Failed{which}Hook", message, name)
@@ -188,7 +205,7 @@ class Hooks:
         """The container has ended or is about to be signalled: whatever hook of it still runs is cut short."""
         for running in (self._post_start.get(container_id), self._pre_stop.get(container_id)):
             if running is not None:
-                self._cut_short.add(container_id)
+                running.cut_short = True
                 running.task.cancel()
 
     def retain(self, ids: Collection[str]) -> None:
@@ -197,7 +214,8 @@ class Hooks:
             self.forget(id_)
             self._hooked.discard(id_)
             self._failed.discard(id_)
-        self._cut_short &= set(ids)
+            if id_ not in self._post_start:
+                (self._directory / id_).unlink(missing_ok=True)
 
     async def stop(self) -> None:
         """Let go of the hooks that run; what they started in containers ends with them."""

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+
 from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet.server.container_lookup import container_status
 from tests.kernel.kubelet.node import FOREVER, Node, container, is_ready, main_status
@@ -102,6 +104,35 @@ async def test_a_post_start_hook_is_not_run_again_by_the_next_daemon(node: Node)
     await node.restart()
     await node.ready("web")
     assert await read(node, "web", "/v/runs") == "x\n"
+
+
+async def test_a_post_start_hook_that_a_daemon_left_unfinished_is_told_of_once(node: Node) -> None:
+    script = "echo x >> /v/runs; touch /v/begun; sleep 1000"
+    await node.create("web", container(lifecycle={"postStart": hook(script)}, **SHARED), **VOLUMES)
+    await wait_for_file(node, (await node.get("web")).metadata.uid, "begun")
+    await node.restart()
+    await node.ready("web")
+    event = await node.event("web", "FailedPostStartHook")
+    assert "cut short by the end of minipod's daemon" in event.message
+    await node.restart()
+    await node.ready("web")
+    assert (await node.event("web", "FailedPostStartHook")).count == 1
+    assert await read(node, "web", "/v/runs") == "x\n"
+
+
+@pytest.mark.parametrize("action", [{"sleep": {"seconds": 20}}, hook("sleep 1000")])
+async def test_a_hook_ends_with_its_container_and_says_so(node: Node, action: dict[str, Any]) -> None:
+    made = container("usleep 100000; exit 3", lifecycle={"postStart": action})
+    await node.create("web", made, restartPolicy="Never", terminationGracePeriodSeconds=30)
+    await node.phase("web", "Failed")
+    assert (await node.event("web", "FailedPostStartHook")).type == "Warning"
+
+
+async def test_no_note_of_a_hook_outlives_its_container(node: Node) -> None:
+    made = container("usleep 50000", lifecycle={"postStart": {"sleep": {"seconds": 0}}})
+    uid = (await node.create("web", made)).metadata.uid
+    await node.wait("web", lambda p: main_status(p).restartCount >= 2)
+    assert len(list(node.settings().run_dir.glob(f"**/{uid}/hooks/*"))) <= 1
 
 
 async def test_a_pre_stop_hook_comes_before_the_signal(node: Node) -> None:
