@@ -6,6 +6,7 @@ everyone: nulls count as absent, numbers are quantities. What is then still wron
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -142,6 +143,8 @@ def _mismatch(shape: Shape, value: Any) -> str:
     accepted = _ACCEPTED[shape.kind]
     if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
         return f"expected {_CALLED.get(shape.kind, shape.kind.value)}, got {_type_name(value)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"expected {shape.kind.value}, got {value}"
     if shape.kind in (Kind.INTEGER, Kind.INT_OR_STRING) and isinstance(value, int):
         bits = shape.bits if shape.kind is Kind.INTEGER else 32
         low, high = _INTEGER_LIMITS[bits]

@@ -55,8 +55,11 @@ def canonical(text: str, *, finest: Fraction = NANO) -> str:
 
 
 def from_number(number: int | float) -> str:
-    """A JSON or YAML number as a quantity: 0.5 -> "500m", 2 -> "2"."""
-    return canonical(format(Decimal(str(number)), "f"))
+    """A JSON or YAML number, which is not NaN or infinite, as a quantity: 0.5 -> "500m", 2 -> "2"."""
+    largest = int(LARGEST)
+    exact = Decimal(str(min(max(number, -largest), largest)))
+    text = format(exact, "f")
+    return canonical(text if len(text) <= MAX_LENGTH else str(exact.normalize()))
 
 
 def format_decimal(value: Fraction | int) -> str:

@@ -114,6 +114,13 @@ def test_a_boolean_is_no_number_and_no_quantity() -> None:
     assert "expected integer, got boolean" in message({"spec": {"activeDeadlineSeconds": True}})
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_quantity_is_finite(number: float) -> None:
+    """YAML knows such numbers."""
+    said = message(manifest(container(resources={"limits": {"cpu": number}})))
+    assert f"limits[cpu]: expected quantity, got {number}" in said
+
+
 def test_a_copy_shares_nothing() -> None:
     pod = read(manifest())
     twin = codec.copy(pod)

@@ -100,7 +100,9 @@ def test_rounding_to_thousandths() -> None:
 
 @pytest.mark.parametrize(
     ("number", "expected"),
-    [(1, "1"), (0.1, "100m"), (1e-7, "100n"), (1e21, "9223372036854775807"), (128974848, "128974848")],
+    [(1, "1"), (0.1, "100m"), (1e-7, "100n"), (1e21, "9223372036854775807"), (128974848, "128974848")]
+    + [(1e300, "9223372036854775807"), (-1e300, "-9223372036854775807"), (1e-300, "1e-9")]
+    + [(10**5000, "9223372036854775807")],
 )
 def test_numbers_become_text(number: float, expected: str) -> None:
     assert quantity.from_number(number) == expected
