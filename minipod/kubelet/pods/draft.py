@@ -34,6 +34,9 @@ class Kill:
     id: str
     message: str
     grace: int | None = None
+    to_replace: bool = True
+    """Its end is then no success, whatever its exit code. Not so after a hook has failed: that leaves the word to the
+    restart policy, as in the kubelet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,11 @@ class Draft:
         elif health.unhealthy:
             ill = health.unhealthy
             said = ill.message.removeprefix(f"Container {name}")
-            if said != ill.message:  # a sentence about the container, not a mere reason, as of a hook
+            probed = said != ill.message  # a sentence about the container, not a mere reason, as of a hook
+            if probed:
                 again = "" if restart_policy(self.pod, container) == "Never" else again
                 said = f"{kind} {name}{said}{again}"
-            self.kills.append(Kill(name, record.id, said, ill.grace))
+            self.kills.append(Kill(name, record.id, said, ill.grace, to_replace=probed))
 
     def start(self, container: AnyContainer, record: ContainerRecord | None) -> None:
         """Put a container that does not run on the list to start, or among those held back."""

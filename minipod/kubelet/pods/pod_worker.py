@@ -208,7 +208,7 @@ class PodWorker:
             await self._drop_sandbox(seen.sandbox)
         for kill in actions.kill:
             self._kill(kill)
-            self._unwell.add(kill.id)
+            self._unwell |= {kill.id} if kill.to_replace else set()
         due = await self._stopper.advance(self.pod, gone=False, limit=None, pod_ip=self.sandbox.pod_ip)
         if await self._starter.start(actions) or actions.kill_sandbox or actions.kill:
             return False, None

@@ -46,8 +46,8 @@ def runs_again(
 ) -> bool:
     """Whether an ended container will be started again in its place.
 
-    `asked`: a user wants it restarted. `unwell`: the kubelet has stopped it because a probe or a hook failed, so
-    that its end is no success even with exit code 0. A changed definition runs whatever the policy.
+    `asked`: a user wants it restarted. `unwell`: the kubelet has stopped it because a probe failed, so that its end
+    is no success even with exit code 0. A changed definition runs whatever the policy.
     """
     if asked or changed(container, record):
         return True

@@ -69,6 +69,13 @@ async def test_a_post_start_hook_that_fails_kills_the_container(node: Node) -> N
     assert "FailedPostStartHook" in killing.message
 
 
+async def test_after_a_failed_hook_the_restart_policy_looks_at_the_exit_code(node: Node) -> None:
+    made = container(lifecycle={"postStart": hook("exit 7")})
+    await node.create("web", made, restartPolicy="OnFailure")
+    pod = await node.phase("web", "Succeeded")
+    assert main_status(pod).restartCount == 0
+
+
 async def test_a_post_start_hook_that_fails_once_runs_again_with_the_next_attempt(node: Node) -> None:
     script = "if [ -e /v/tried ]; then exit 0; fi; touch /v/tried; exit 1"
     await node.create("web", container(lifecycle={"postStart": hook(script)}, **SHARED), **VOLUMES)

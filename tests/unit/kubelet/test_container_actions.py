@@ -48,7 +48,7 @@ def test_a_container_that_fails_a_probe_is_killed_within_the_probes_grace(policy
 def test_a_container_whose_post_start_hook_failed_is_killed() -> None:
     ill = Health(unhealthy=Unhealthy(message="FailedPostStartHook"))
     found = decide(pod_of(), sandbox(running()), health={"main-0": ill})
-    assert found.kill == (Kill("main", "main-0", "FailedPostStartHook"),)
+    assert found.kill == (Kill("main", "main-0", "FailedPostStartHook", to_replace=False),)
 
 
 @POLICIES

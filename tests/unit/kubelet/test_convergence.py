@@ -92,7 +92,7 @@ class World:
             assert kill.id not in self.stopping
             assert any(c.id == kill.id for c in self.running())
             self.stopping.add(kill.id)
-            self.unwell.add(kill.id)
+            self.unwell |= {kill.id} if kill.to_replace else set()
         for start in actions.start:
             self.start(start)
         self.report()
