@@ -130,9 +130,9 @@ class FakeRuntime:
             if container.name == name and container.state is ContainerState.RUNNING:
                 self._end_id(uid, container.id, code)
 
-    def kill_infra(self, uid: str) -> None:
-        """The infra process dies, and all containers with it."""
-        for container in self._sandboxes[uid].containers:
+    def kill_infra(self, uid: str, *, alone: bool = False) -> None:
+        """The infra process dies, and all containers with it; `alone`: their ends are not known yet."""
+        for container in () if alone else self._sandboxes[uid].containers:
             self.end(uid, container.name, 137)
         self._sandboxes[uid] = replace(self._sandboxes[uid], state=SandboxState.NOT_READY)
         self._changed(uid)

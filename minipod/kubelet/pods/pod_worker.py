@@ -31,7 +31,7 @@ from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Failed
 from minipod.kubelet.status.pod_reporter import PodReporter, go_duration
 from minipod.kubelet.status.records import History, latest
-from minipod.runtime.types import SandboxStatus
+from minipod.runtime.types import SandboxState, SandboxStatus
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ class PodWorker:
 
     async def _keep(self) -> tuple[bool, int | None]:
         """One look, decision and action. Done when there was nothing to act on, and the status says how it is."""
-        seen = self._look()
+        seen = await self._settled()
         await self._resize(seen)
         actions = self._decide(seen)
         if actions.over:
@@ -222,6 +222,15 @@ class PodWorker:
             return False, None
         deadline = active_deadline(self.pod, self._reporter.start_time(self.pod))
         return True, _earliest([due, actions.wake_at, self._starter.wake_at(actions.start), deadline])
+
+    async def _settled(self) -> Observation:
+        """A look, in which nothing outlives its sandbox: how it ended is to be known when it is decided on."""
+        seen = self._look()
+        sandbox = seen.sandbox
+        if sandbox is None or sandbox.state is SandboxState.READY or not self._stopper.running():
+            return seen
+        await self._services.runtime.stop_sandbox(self.uid)
+        return self._look()
 
     def _look(self) -> Observation:
         alive = self._end is End.NONE
