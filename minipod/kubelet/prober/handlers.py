@@ -11,6 +11,7 @@ from minipod.api import core_v1
 from minipod.kubelet.prober.exec_command import run_command
 from minipod.kubelet.prober.grpc_health import check_health
 from minipod.kubelet.prober.http_get import Purpose, get
+from minipod.kubelet.prober.sockets import NoSocketError
 from minipod.kubelet.prober.tcp_socket import connect
 from minipod.kubelet.prober.types import ExecRuntime as ExecRuntime
 from minipod.kubelet.prober.types import HandlerResult as HandlerResult
@@ -31,6 +32,18 @@ async def run_handler(
     Whatever the peer or the command does comes back as a result. Raises only CancelledError, and then what the handler
     had opened or started is closed or killed.
     """
+    try:
+        return await _run(handler, target, runtime, timeout)
+    except NoSocketError as error:
+        return HandlerResult(Outcome.UNKNOWN, str(error))
+
+
+async def _run(
+    handler: core_v1.Probe | core_v1.LifecycleHandler,
+    target: Target,
+    runtime: ExecRuntime,
+    timeout: float | None,  # noqa: ASYNC109
+) -> HandlerResult:
     if handler.exec is not None:
         expand = isinstance(handler, core_v1.Probe)
         return await run_command(handler.exec.command, target, runtime, timeout=timeout, expand_env=expand)

@@ -17,12 +17,18 @@ from typing import NamedTuple
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
 
 class Address(NamedTuple):
     """Where to connect to: an address family and what connect(2) takes for it."""
 
     family: socket.AddressFamily
     sockaddr: tuple[str, int] | tuple[str, int, int, int]
+
+
+class NoSocketError(Exception):
+    """This process, or the machine, has no socket left: that says nothing about the peer."""
 
 
 class ResolveError(Exception):
@@ -70,8 +76,16 @@ def _resolvers() -> ThreadPoolExecutor:
 
 
 def begin(address: Address) -> socket.socket:
-    """A socket on its way to the peer. Raises OSError when the kernel knows at once that it cannot get there."""
-    sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    """A socket on its way to the peer. Raises OSError when the kernel knows at once that it cannot get there.
+
+    NoSocketError when there is none to be had.
+    """
+    try:
+        sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        if error.errno not in _EXHAUSTED:
+            raise
+        raise NoSocketError(f"cannot open a socket: {error.strerror}") from error
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         code = sock.connect_ex(address.sockaddr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from typing import Any
 
@@ -60,6 +61,32 @@ async def test_tcp_without_somewhere_to_go() -> None:
     assert (await tcp(80, ip="")).outcome is Outcome.UNKNOWN
     assert "no such host" in (await tcp(80, host="no-such-host.invalid")).output
     assert "lookup" in (await tcp(80, host="a" * 70 + ".invalid")).output
+
+
+async def test_a_host_with_a_nul() -> None:
+    assert "no such host" in (await tcp(80, host="a\0b")).output
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"tcpSocket": core_v1.TCPSocketAction(port=1)},
+        {"httpGet": core_v1.HTTPGetAction(port=1)},
+        {"httpGet": core_v1.HTTPGetAction(port=1, scheme="HTTPS")},
+        {"grpc": core_v1.GRPCAction(port=1)},
+    ],
+)
+async def test_no_socket_left_says_nothing_of_the_peer(action: Any) -> None:
+    """Or pods that hold on to many connections would have the containers of others restarted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = core_v1.Probe(**action)
+    await run_handler(probe, target(), None, timeout=5)  # type: ignore[arg-type]  # imports what it needs
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        result = await run_handler(probe, target(), None, timeout=5)  # type: ignore[arg-type]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert result == HandlerResult(Outcome.UNKNOWN, "cannot open a socket: Too many open files")
 
 
 async def test_tcp_hook() -> None:
