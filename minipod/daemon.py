@@ -32,6 +32,7 @@ from minipod.kubelet.host_facts import read_host_facts
 from minipod.kubelet.kubelet import Kubelet
 from minipod.kubelet.node_status import node_labels
 from minipod.kubelet.settings import CgroupEnforcement, NodeSettings
+from minipod.linux import rlimit
 from minipod.linux.cgroup2 import cgroup
 from minipod.logging_setup import set_up_logging
 from minipod.manifests import ManifestDirectory
@@ -109,6 +110,8 @@ class Node:
             cgroup_root=self._cgroup_root,
             log_max_bytes=config.container_log_max_size,
             log_max_files=config.container_log_max_files,
+            # Pods can make the daemon hold many connections (slow probes). They themselves get what it was given.
+            open_files=rlimit.raise_open_files(),
         )
 
     async def start(self, stack: AsyncExitStack) -> None:

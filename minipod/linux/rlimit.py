@@ -48,6 +48,13 @@ def set_limit(wanted: Limit) -> Limit:
     return wanted
 
 
+def raise_open_files() -> Limit:
+    """Let the caller open as many files as its hard limit allows; returns the limit as it was."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return Limit("RLIMIT_NOFILE", soft, hard)
+
+
 def _lower(a: int, b: int) -> int:
     if INFINITY in (a, b):
         return b if a == INFINITY else a

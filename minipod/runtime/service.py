@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from minipod.linux.rlimit import Limit
 from minipod.runtime import removal
 from minipod.runtime.containers import Containers
 from minipod.runtime.errors import RuntimeServiceError, WrongStateError
@@ -42,12 +43,16 @@ class RuntimeService:
         python: str = sys.executable,
         log_max_bytes: int = MAX_FILE_BYTES,
         log_max_files: int = MAX_FILES,
+        open_files: Limit | None = None,
     ) -> None:
-        """`cgroup_root` is the cgroup2 mount; `run_dir` lies on a tmpfs, so that a reboot empties it."""
+        """`cgroup_root` is the cgroup2 mount; `run_dir` lies on a tmpfs, so that a reboot empties it.
+
+        `open_files`: what pods inherit as RLIMIT_NOFILE; None: the caller's own.
+        """
         self._data_dir = data_dir
         self._callbacks: list[Callable[[str], None]] = []
         self.removals = RemovalThreads()
-        self._spawner = SpawnerProcess(python, run_dir / "spawner")
+        self._spawner = SpawnerProcess(python, run_dir / "spawner", open_files)
         self._sandboxes = Sandboxes(
             pods_dir=run_dir / "pods",
             data_dir=data_dir,

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import minipod
+from minipod.linux.rlimit import Limit
 from minipod.runtime.channel import MakeShim
 from minipod.runtime.errors import ShimGoneError
 from minipod.runtime.link import Link
@@ -25,10 +26,11 @@ KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ")
 class SpawnerProcess:
     """One spawner at a time. A request that a dying spawner took with it shows as end of file to the requester."""
 
-    def __init__(self, python: str, scratch: Path) -> None:
-        """`scratch` is a directory for the spawner alone."""
+    def __init__(self, python: str, scratch: Path, open_files: Limit | None = None) -> None:
+        """`scratch` is a directory for the spawner alone; `open_files` a limit for it and all that comes from it."""
         self._python = python
         self._scratch = scratch
+        self._open_files = open_files
         self._process: subprocess.Popen[bytes] | None = None
         self._link: Link | None = None
         self._started_at = 0.0
@@ -43,6 +45,9 @@ class SpawnerProcess:
         """Raises OSError when the interpreter cannot be started."""
         near, far = socket.socketpair()
         code = f"import sys; sys.path.insert(0, {str(PACKAGE_PARENT)!r}); "
+        if self._open_files is not None:
+            both = (self._open_files.soft, self._open_files.hard)
+            code += f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, {both}); "
         code += f"from minipod.runtime.spawner import main; main({far.fileno()}, {str(self._scratch)!r})"
         with far:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 from collections.abc import Callable
@@ -60,6 +61,20 @@ def test_what_ended_while_the_daemon_was_away_has_its_true_code(own_node: OwnNod
     ended = main(node.wait_phase("leaves", "Failed"))["state"]["terminated"]
     assert ended["exitCode"] == 42
     assert ended["finishedAt"] >= ended["startedAt"]
+
+
+def test_the_daemon_may_open_more_files_than_its_pods(own_node: OwnNode) -> None:
+    """Many slow probes must not use up what it has, and pods must not notice that it has more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (900, hard))
+    try:
+        node = own_node()
+        assert resource.prlimit(node.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+        node.apply(pod("limited"))
+        node.wait_pod("limited")
+        assert node.out("exec", "limited", "--", "sh", "-c", "ulimit -n") == "900\n"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_sigterm_leaves_pods_running_and_down_stops_them(own_node: OwnNode) -> None:
