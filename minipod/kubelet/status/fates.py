@@ -5,14 +5,15 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from minipod.api import core_v1
+from minipod.kubelet.pod_names import all_containers
 from minipod.kubelet.pods.health import HEALTHY, Health
 from minipod.kubelet.pods.restart_policy import failed_for_good, is_sidecar, runs_again
-from minipod.kubelet.status.records import ContainerRecord, History
+from minipod.kubelet.status.records import History
 
 PENDING = "Pending"
 RUNNING = "Running"
@@ -111,10 +112,8 @@ def _up(history: History | None, health: Mapping[str, Health]) -> bool:
 
 
 def processes_run(pod: core_v1.Pod, histories: Mapping[str, History]) -> bool:
-    """Whether a process of the pod runs, ephemeral containers aside: then no phase is final yet."""
-    containers: Iterable[core_v1.Container] = (*pod.spec.initContainers, *pod.spec.containers)
-    records: list[ContainerRecord] = [histories[c.name].latest for c in containers if c.name in histories]
-    return any(record.running for record in records)
+    """Whether a process of the pod runs: then no phase is final yet."""
+    return any(histories[c.name].latest.running for c in all_containers(pod) if c.name in histories)
 
 
 def pod_phase(fates: Fates, *, terminal: bool) -> str:

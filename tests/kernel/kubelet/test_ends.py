@@ -76,7 +76,7 @@ async def test_a_termination_message_outlives_the_container_and_the_daemon(node:
 
 
 async def test_an_active_deadline_set_later(node: Node) -> None:
-    await node.create("web")
+    await node.create("web", terminationGracePeriodSeconds=1)  # it may come before the shell obeys
     await node.ready("web")
 
     def limit(pod: core_v1.Pod) -> None:

@@ -303,8 +303,10 @@ def test_ephemeral_containers_have_statuses_of_their_own_and_count_for_nothing(
     assert (status.phase, codec.encode(status.conditions)) == ("Running", codec.encode(plain.conditions))
 
 
-def test_a_running_ephemeral_container_does_not_keep_a_pod_from_its_final_phase() -> None:
-    assert status_of(debugged("Never"), ended(), running("debug")).phase == "Succeeded"
+def test_a_running_ephemeral_container_delays_the_final_phase_until_it_is_stopped() -> None:
+    """As in the kubelet, whose status manager shows no final phase while any container may run."""
+    assert status_of(debugged("Never"), ended(), running("debug")).phase == "Running"
+    assert status_of(debugged("Never"), ended(), ended("debug", code=137)).phase == "Succeeded"
 
 
 def test_restart_counts_go_on_when_only_the_api_remembers() -> None:
