@@ -1,0 +1,143 @@
+"""Boots the virtual machine: this host's files below a throw-away layer, a disk that lasts, results by a share."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vm import initramfs
+
+VIRTIOFSD = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
+DISK_SIZE = 2 << 30
+PROBE = "probe-alive"
+"""A phase that ends in the initramfs, having said its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """`directory` holds the disk, logs and results; `checkout` is the minipod to test. Memory in MiB."""
+
+    directory: Path
+    checkout: Path
+    cpus: int = 2
+    memory: int = 3072
+
+    @property
+    def disk(self) -> Path:
+        return self.directory / "disk.img"
+
+    @property
+    def out(self) -> Path:
+        return self.directory / "out"
+
+    def make_disk(self) -> None:
+        """An empty ext4 disk for what has to survive a reboot."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        with self.disk.open("wb") as file:
+            file.truncate(DISK_SIZE)
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(self.disk)], check=True)
+
+    def boot(self, phase: str, *, timeout: float) -> int:
+        """Boot, run the tests of this phase, power off; the guest's exit status. Raises RuntimeError without one."""
+        status = self.out / "status"
+        status.unlink(missing_ok=True)
+        kernel = initramfs.Kernel.newest()
+        ramdisk = initramfs.build(kernel, self.checkout / ".venv" / "vm")
+        with self._shares() as sockets:
+            command = self._qemu(kernel, ramdisk, phase, sockets)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run(command, stdin=subprocess.DEVNULL, timeout=timeout, check=False)
+        try:
+            return int(status.read_text().strip() or "0")
+        except (FileNotFoundError, ValueError):
+            serial = (self.directory / "serial.log").read_text(errors="replace")
+            raise RuntimeError(
+                f"the virtual machine gave no status within {timeout:g} s:\n{serial[-4000:]}"
+            ) from None
+
+    @contextlib.contextmanager
+    def _shares(self) -> Iterator[dict[str, Path]]:
+        """The host's root, read-only in effect, and the directory for results."""
+        program = next((p for p in VIRTIOFSD if Path(p).exists()), None)
+        if program is None:
+            raise FileNotFoundError("no virtiofsd: apt-get install qemu-system-x86 virtiofsd")
+        with tempfile.TemporaryDirectory(prefix="mptvm") as directory, contextlib.ExitStack() as stack:
+            sockets = {}
+            for name, source in (("host", Path("/")), ("out", self.out)):
+                sockets[name] = Path(directory) / name
+                log = stack.enter_context((self.directory / f"virtiofsd-{name}.log").open("wb"))
+                server = subprocess.Popen(_virtiofsd(program, sockets[name], source), stderr=log, stdout=log)
+                stack.callback(_end, server)
+                deadline = time.monotonic() + 10
+                while not sockets[name].exists() and time.monotonic() < deadline:
+                    time.sleep(0.02)
+            yield sockets
+
+    def _qemu(
+        self, kernel: initramfs.Kernel, ramdisk: Path, phase: str, sockets: dict[str, Path]
+    ) -> list[str]:
+        append = (
+            "console=ttyS0 quiet panic=-1 systemd.unit=minipod-vm.target systemd.unified_cgroup_hierarchy=1 "
+            "systemd.show_status=0 systemd.mask=systemd-tmpfiles-setup.service systemd.mask=serial-getty@ttyS0.service "
+            f"minipod.checkout={self.checkout} minipod.phase={phase} minipod.out={self.out}"
+        )
+        accelerator = "kvm" if kvm_works(kernel, ramdisk) else "tcg"
+        memory = f"memory-backend-memfd,id=memory,size={self.memory}M,share=on"
+        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+        command += ["-machine", f"q35,accel={accelerator},memory-backend=memory", "-cpu", "max"]
+        command += ["-smp", str(self.cpus), "-m", f"{self.memory}M", "-object", memory]
+        command += ["-kernel", str(kernel.image), "-initrd", str(ramdisk), "-append", append]
+        for name, path in sockets.items():
+            command += ["-chardev", f"socket,id={name},path={path}"]
+            command += ["-device", f"vhost-user-fs-pci,chardev={name},tag={name}"]
+        command += ["-drive", f"file={self.disk},format=raw,if=virtio"]
+        command += ["-device", "virtio-rng-pci"]
+        return [*command, "-serial", f"file:{self.directory / 'serial.log'}"]
+
+
+@functools.cache
+def kvm_works(kernel: initramfs.Kernel, ramdisk: Path) -> bool:
+    """Whether KVM boots this kernel: the device alone says nothing (nested virtualisation may be half there)."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    command += ["-machine", "q35,accel=kvm", "-cpu", "max", "-m", "512M"]
+    command += ["-kernel", str(kernel.image), "-initrd", str(ramdisk)]
+    command += ["-append", f"console=ttyS0 quiet panic=-1 minipod.phase={PROBE}", "-serial", "stdio"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return PROBE.encode() in done.stdout
+
+
+def _virtiofsd(program: str, socket: Path, source: Path) -> list[str]:
+    if program == VIRTIOFSD[0]:  # QEMU's own, in C (Debian 12)
+        options = f"source={source},sandbox=chroot,cache=auto,xattr,log_level=err"
+        return [program, "-f", f"--socket-path={socket}", "-o", options]
+    return [program, f"--socket-path={socket}", f"--shared-dir={source}", "--sandbox=chroot", "--xattr"]
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def needs() -> list[str]:
+    """What this host lacks to run the machine."""
+    wanted = ("qemu-system-x86_64", "cpio", "mkfs.ext4", "modprobe")
+    return [program for program in wanted if shutil.which(program) is None]
