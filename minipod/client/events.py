@@ -29,8 +29,8 @@ MAX_REMEMBERED = 4096
 MAX_MESSAGE = 4096
 """Characters of a message; what a hook's handler or an error quotes from a Pod can be a megabyte."""
 
-MAX_QUEUED = 1000
-"""How many Events may wait for a slow disk; what comes then is only logged."""
+MAX_QUEUED = 10_000
+"""How many Events may wait for a slow disk, as when many pods start at once; what comes then is only logged."""
 
 
 @dataclass(frozen=True, slots=True)
