@@ -58,12 +58,15 @@ class Retries:
         self._initial = initial
         self._maximum = maximum
         self._failures = 0
+        self.failed_at = 0
+        """The last failure (µs). It lies in the future when the clock was set back: then nobody has to wait for it."""
 
     def failed(self) -> int:
         """When (µs) to try again what failed just now."""
         self._failures += 1
+        self.failed_at = self._clock()
         delay = retry_delay(self._failures, initial=self._initial, maximum=self._maximum)
-        return self._clock() + round(delay * MICROSECONDS)
+        return self.failed_at + round(delay * MICROSECONDS)
 
     def succeeded(self) -> None:
         self._failures = 0

@@ -100,7 +100,7 @@ class ContainerStarter:
         Raises SandboxSetupError when the pod's network cannot be had.
         """
         retry = self._retries.get(start.name)
-        if retry and self._services.clock() < retry.at:
+        if retry and retry.made_at <= self._services.clock() < retry.at:  # else the clock was set back
             self._show_back_off(start.name, retry)
             return False
         container = container_of(self._sandbox.pod, start.name)
@@ -255,6 +255,7 @@ class _Retry:
 
     def __init__(self, failures: int, now: int, delay: float) -> None:
         self.failures = failures
+        self.made_at = now
         self.at = now + round(delay * MICROSECONDS)
         self.shows_at = now + round(delay * SHOWN_AS_ERROR * MICROSECONDS)
 

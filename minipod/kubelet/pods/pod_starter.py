@@ -45,7 +45,7 @@ class PodStarter:
         starts = list(actions.start)
         if not starts or self._called_off():
             return False
-        if self.retry_at and self._services.clock() < self.retry_at:
+        if self.retry_at and self._retries.failed_at <= self._services.clock() < self.retry_at:
             return False
         self.retry_at = None
         try:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from minipod.api import core_v1
 from minipod.kubelet.pod_names import find_container
 from minipod.kubelet.pods.hooks import Hooks
-from minipod.kubelet.pods.stopping import Hook, Step, Stop, next_step, stop_order
+from minipod.kubelet.pods.stopping import Hook, Step, Stop, begun_by, next_step, stop_order
 from minipod.kubelet.pods.termination import stop_deadline, stop_signal
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.records import LABEL_STOP_SIGNAL
@@ -88,6 +88,7 @@ class Stopper:
             if stop.hook is Hook.RUNNING and self._hooks.pre_stop_over(id_):
                 stop = replace(stop, hook=Hook.OVER)
             now = self._services.clock()
+            stop = begun_by(stop, now)
             end = stop_deadline(pod, stop, gone=gone, limit=limit)
             following = next_step(stop, now=now, end=end, running=running)
             match following.step:

@@ -8,7 +8,7 @@ All of it shares one grace period. https://kubernetes.io/docs/concepts/workloads
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from minipod.api import core_v1, pod_resources
@@ -77,6 +77,13 @@ def next_step(stop: Stop, *, now: int, end: int, running: Collection[str]) -> Ne
         if stop.hook is Hook.RUNNING or not stop.after.isdisjoint(running):
             return Next(Step.WAIT, end)
     return Next(Step.SIGNAL)
+
+
+def begun_by(stop: Stop, now: int) -> Stop:
+    """A stop that began in the future means that the clock was set back: its time begins anew, lest it take hours."""
+    if stop.began <= now:
+        return stop
+    return replace(stop, began=now, signalled_at=now if stop.signalled_at else 0)
 
 
 def _kept_waiting(stop: Stop) -> bool:

@@ -26,6 +26,8 @@ class Stage:
         self.network = FakeNetwork()
         self.images = FakeImages(tmp_path, "minipod/base")
         self.client = RecordingClient()
+        self.clock_ahead = 0
+        """Microseconds by which the worker's clock is ahead of time."""
         self.events = RecordingEvents()
         self.done = asyncio.Event()
         self._tmp_path = tmp_path
@@ -47,6 +49,7 @@ class Stage:
             events=self.events,  # type: ignore[arg-type]
             statuses=StatusManager(self.client),  # type: ignore[arg-type]
             history=PodHistory(self._tmp_path / "history", clock=wall_clock_us),
+            clock=lambda: wall_clock_us() + self.clock_ahead,
             **parts,
         )
         self.worker = PodWorker(made, services, lambda _: self.done.set())
@@ -70,10 +73,10 @@ class Stage:
 
     def waits(self, name: str) -> str:
         """Why the container does not run, as last reported."""
-        status = self.client.statuses[-1]
-        for found in (*status.initContainerStatuses, *status.containerStatuses):
-            if found.name == name and found.state and found.state.waiting:
-                return found.state.waiting.reason or ""
+        for status in self.client.statuses[-1:]:
+            for found in (*status.initContainerStatuses, *status.containerStatuses):
+                if found.name == name and found.state and found.state.waiting:
+                    return found.state.waiting.reason or ""
         return ""
 
     def count_looks(self) -> Callable[[], int]:
