@@ -11,7 +11,7 @@ import re
 from minipod.kubelet.prober.types import MAX_OUTPUT
 
 MAX_HEAD = 64 * 1024
-"""Bytes of status line and headers."""
+"""Bytes of status line and headers, those of interim answers included."""
 MAX_INTERIM = 5
 """How many 1xx answers may come first, as for Go's client."""
 MAX_CHUNK_LINE = 1024
@@ -37,6 +37,7 @@ class HttpReply:
         self.complete = False
         self._head = bytearray()
         self._interim = 0
+        self._interim_bytes = 0
         self._body = bytearray()
         self._length: int | None = None
         self._chunked: _Chunks | None = None
@@ -64,7 +65,8 @@ class HttpReply:
                 self._head.clear()
                 self._feed_body(rest)
                 return
-        if len(self._head) > MAX_HEAD:
+            self._interim_bytes += found.end()
+        if self._interim_bytes + len(self._head) > MAX_HEAD:
             raise MalformedReplyError(
                 f"net/http: server response headers exceeded {MAX_HEAD} bytes; aborted"
             )

@@ -48,6 +48,15 @@ def test_complete_without_an_end_where_the_length_is_known() -> None:
     assert not read(OK + b"\r\nok", torn=True, end=False).complete
 
 
+def test_interim_answers_count_as_headers() -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\n" + b"a:\r\n" * (MAX_HEAD // 8) + b"\r\n"
+    assert read(interim + OK + b"\r\n", torn=False).status == 200
+    reply = HttpReply()
+    with pytest.raises(MalformedReplyError, match="headers exceeded"):
+        for _ in range(3):
+            reply.feed(interim)
+
+
 def test_a_chunked_body_is_mostly_data() -> None:
     """As in Go: extensions of 1 KiB around each byte would have the daemon read megabytes for 10 KiB of body."""
     chunks = OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1;" + b"x" * 1000 + b"\r\na\r\n"
