@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from minipod.api import codec
+from minipod.api.scheme import PODS
 from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet.server.container_lookup import container_status
 from tests.kernel.kubelet.node import FOREVER, Node, container, is_ready, main_status
@@ -242,14 +244,18 @@ async def test_shortening_the_grace_period_cuts_a_hook_short(node: Node) -> None
 
 
 async def test_the_stop_signal_of_the_lifecycle(node: Node) -> None:
-    script = "trap 'exit 5' USR1; trap 'exit 6' TERM; while :; do sleep 1000 & wait $!; done"
+    script = "trap 'exit 5' USR1; trap 'exit 6' TERM; echo up; while :; do sleep 1000 & wait $!; done"
     await node.create(
         "web",
         container(script, lifecycle={"stopSignal": "SIGUSR1"}),
         os={"name": "linux"},
         restartPolicy="Never",
-        activeDeadlineSeconds=1,
     )
+    await node.ready("web")
+    await node.until(lambda: node.logs("web"), "the traps to be set")
+    ending = codec.copy(await node.get("web"))
+    ending.spec.activeDeadlineSeconds = 1
+    await node.client.update(PODS, ending)
     pod = await node.phase("web", "Failed")
     assert main_status(pod).state.terminated.exitCode == 5
 
