@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from minipod.api import core_v1
 from minipod.kubelet.pods.restart_policy import is_sidecar
-from minipod.kubelet.status.fates import FAILED, FINAL_PHASES, SUCCEEDED, Fates
+from minipod.kubelet.status.fates import FAILED, SUCCEEDED, Fates
 
 ALL_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 
@@ -38,7 +38,7 @@ def pod_conditions(
     incomplete = [s.name for s in init if not (s.started if s.name in sidecars else s.ready)]
     old = {c.type: c for c in pod.status.conditions}
     wanted = {
-        "PodReadyToStartContainers": _condition(sandbox_ready and phase not in FINAL_PHASES),
+        "PodReadyToStartContainers": _condition(sandbox_ready),
         "Initialized": _initialized(phase, [] if fates.begun else incomplete),
         "Ready": _ready(pod, containers_ready, old),
         "ContainersReady": containers_ready,

@@ -111,7 +111,7 @@ def generate_status(pod: core_v1.Pod, view: PodView, *, now: str) -> core_v1.Pod
             init,
             main,
             phase=coming,
-            sandbox_ready=view.sandbox_ready,
+            sandbox_ready=view.sandbox_ready and (running or coming not in FINAL_PHASES),
             more=view.conditions,
             now=now,
         ),

@@ -18,7 +18,10 @@ from tests.unit.kubelet.pods import UID, container, pod
 from tests.unit.kubelet.stage import Stage
 
 
-async def test_a_birth_is_one_sandbox_all_containers_and_one_status(stage: Stage) -> None:
+async def test_a_birth_is_one_sandbox_all_containers_and_one_status(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minipod.kubelet.pods.pod_worker.REPORT_AFTER", 60)  # however slow this machine is
     stage.begin(pod(container("a"), container("b")))
     await stage.until(lambda: stage.phase == "Running")
     assert stage.runtime.calls[0] == "run_sandbox"

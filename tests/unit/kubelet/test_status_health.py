@@ -171,8 +171,10 @@ def test_the_kubelets_own_failure_is_shown_when_nothing_runs_any_more() -> None:
     status = status_of(made, running(), failed=late, terminal=True)
     assert (status.phase, status.reason) == ("Running", None)
     assert condition(status, "Ready") == ("False", "PodFailed", None)
+    assert condition(status, "PodReadyToStartContainers")[0] == "True"
     status = status_of(made, ended(code=143), failed=late, terminal=True)
     assert (status.phase, status.reason, status.message) == ("Failed", late.reason, late.message)
+    assert condition(status, "PodReadyToStartContainers")[0] == "False"
 
 
 def test_a_final_phase_is_for_ever() -> None:
