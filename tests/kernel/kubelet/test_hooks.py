@@ -33,6 +33,15 @@ async def wait_for_file(node: Node, uid: str, name: str) -> None:
     await node.until(path.exists, f"{name} to be written")
 
 
+async def end_by_deadline(node: Node) -> None:
+    """Of a pod "web" that says something once its traps are set."""
+    await node.ready("web")
+    await node.until(lambda: node.logs("web"), "the traps to be set")
+    ending = codec.copy(await node.get("web"))
+    ending.spec.activeDeadlineSeconds = 1
+    await node.client.update(PODS, ending)
+
+
 async def test_a_container_is_not_running_before_its_post_start_hook_is_over(node: Node) -> None:
     script = "touch /v/begun; until [ -e /v/go ]; do usleep 1000; done; echo done well"
     await node.create("web", container(lifecycle={"postStart": hook(script)}, **SHARED), **VOLUMES)
@@ -145,7 +154,7 @@ async def test_no_note_of_a_hook_outlives_its_container(node: Node) -> None:
 
 
 async def test_a_pre_stop_hook_comes_before_the_signal(node: Node) -> None:
-    script = "trap 'cat /v/hook; exit 3' TERM; while :; do sleep 1000 & wait $!; done"
+    script = "trap 'cat /v/hook; exit 3' TERM; echo up; while :; do sleep 1000 & wait $!; done"
     await node.create(
         "web",
         container(
@@ -153,12 +162,12 @@ async def test_a_pre_stop_hook_comes_before_the_signal(node: Node) -> None:
         ),
         **VOLUMES,
         restartPolicy="Never",
-        activeDeadlineSeconds=1,
     )
+    await end_by_deadline(node)
     pod = await node.phase("web", "Failed")
     assert pod.status.reason == "DeadlineExceeded"
     assert main_status(pod).state.terminated.exitCode == 3
-    assert await node.logs("web") == "was here\n"
+    assert await node.logs("web") == "up\nwas here\n"
     event = await node.event("web", "PreStopHookCompleted")
     assert "bye" in event.message
 
@@ -251,11 +260,7 @@ async def test_the_stop_signal_of_the_lifecycle(node: Node) -> None:
         os={"name": "linux"},
         restartPolicy="Never",
     )
-    await node.ready("web")
-    await node.until(lambda: node.logs("web"), "the traps to be set")
-    ending = codec.copy(await node.get("web"))
-    ending.spec.activeDeadlineSeconds = 1
-    await node.client.update(PODS, ending)
+    await end_by_deadline(node)
     pod = await node.phase("web", "Failed")
     assert main_status(pod).state.terminated.exitCode == 5
 

@@ -166,9 +166,8 @@ def check_order(world: World, name: str) -> None:
         attempts = [c for c in world.containers if c.name == one.name]
         assert attempts, f"{name} started before {one.name}"
         passed = any(c.name in everyone[everyone.index(one.name) + 1 :] for c in world.containers)
-        if (
-            is_sidecar(one) and before[-1] is one and not passed
-        ):  # what was passed once gates nothing any more
+        # What was passed once gates nothing any more.
+        if is_sidecar(one) and before[-1] is one and not passed:
             assert attempts[-1].exit or world.health[attempts[-1].id].started, (
                 f"{name} before {one.name} started"
             )
