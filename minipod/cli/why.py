@@ -10,9 +10,13 @@ import click
 
 from minipod.cli import options
 from minipod.cli.command import Verb
+from minipod.cli.errors import CommandError
 from minipod.cli.node_pages import proxy_path
 from minipod.cli.pods import pod_name
 from minipod.cli.session import Session
+
+FORMATS = ("json", "yaml", "jsonpath", "jsonpath-file", "jsonpath-as-json")
+"""A history is no object with a name, and has no columns."""
 
 
 @click.command("why", cls=Verb)
@@ -30,6 +34,8 @@ def command(session: Session, pod: str, uid: str, output: str) -> None:
     \b
     minipod why web                        minipod why web -n shop -o json
     """
+    if output and output.partition("=")[0] not in FORMATS:
+        raise CommandError(f'unknown output format "{output}"; there are {"|".join(FORMATS)}')
     name = pod_name(session, pod)
     page = session.api.get(
         proxy_path(session, f"pods/{session.current_namespace}/{name}/history"),
@@ -113,8 +119,9 @@ def _last_words(entry: dict[str, Any]) -> list[str]:
 
     lines = list(entry.get("log") or ())
     message = (entry.get("detail") or {}).get("message") if entry["step"] == "exit" else ""
-    if message and message not in lines:
-        lines.append(f"termination message: {message}")
+    said = [line for line in (message or "").splitlines() if line.strip()]
+    if said and not set(said) <= {*lines} and said[0] not in entry["message"]:
+        lines += [f"termination message: {said[0]}", *said[1:]]
     return [f"| {printable(str(line))}" for line in lines]
 
 

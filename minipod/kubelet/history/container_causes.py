@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from minipod.api import core_v1
 from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet.history.entries import Entry, Step, printable
-from minipod.kubelet.history.wording import end_entry, last_words, since, span, the_end
+from minipod.kubelet.history.wording import end_entry, last_words, since, span, the_cause, the_end
 
 IMAGE_REASONS = (
     "ErrImagePull",
@@ -18,6 +18,9 @@ IMAGE_REASONS = (
     "InvalidImageName",
     "ImageInspectError",
 )
+
+_NEVER_RAN = ("StartError", "ContainerCannotRun")
+"""Reasons of ends that left no log."""
 
 _DELAY = re.compile(r"back-off (?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)? ")
 _DELAY_MS = re.compile(r"back-off (\d+)ms ")
@@ -130,8 +133,11 @@ def _crash_loop(subject: Subject, waiting: core_v1.ContainerStateWaiting) -> Cau
     if finished and (delay := _delay(waiting.message or "")):
         left = finished + delay - subject.now
         facts.append(f"next start in {span(left)}" if left > 0 else "next start now")
-    text = f"{subject.called} is in CrashLoopBackOff ({', '.join(facts)}){last_words(last, entry)}"
-    return subject.cause(text, subject.logs(previous=True))
+    why = the_cause(last, subject.entries, subject.name, entry)
+    text = f"{subject.called} is in CrashLoopBackOff ({', '.join(facts)}){why}"
+    printed = last is None or last.reason not in _NEVER_RAN
+    look = subject.logs(previous=True) if printed else f"minipod describe pod {subject.pod.metadata.name}"
+    return subject.cause(text, look)
 
 
 def _delay(message: str) -> int:

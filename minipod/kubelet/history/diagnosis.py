@@ -13,7 +13,7 @@ from minipod.api import core_v1
 from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet.history.container_causes import Cause, Subject, container_cause
 from minipod.kubelet.history.entries import Entry, Step, printable
-from minipod.kubelet.history.wording import ago, end_entry, last_words, since, span, the_end
+from minipod.kubelet.history.wording import ago, end_entry, last_words, since, span, the_cause, the_end
 from minipod.kubelet.pods.restart_policy import is_sidecar
 
 
@@ -212,7 +212,9 @@ def _ready(case: _Case) -> Diagnosis | None:
     count = restarted.restartCount
     text += f"; container {restarted.name} was restarted {'once' if count == 1 else f'{count} times'}"
     if last is not None:
-        text += f", last {the_end(last, entry, case.now)}{last_words(last, entry)}"
+        text += (
+            f", last {the_end(last, entry, case.now)}{the_cause(last, case.entries, restarted.name, entry)}"
+        )
     return case.say(Verdict.READY, text, Cause(restarted.name, ""))
 
 

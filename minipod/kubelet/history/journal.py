@@ -88,7 +88,7 @@ class PodHistory:
             journal.add(Step.DELETE, text, at=self._clock())
         soon = journal.add(
             step,
-            printable(message),
+            printable(message.strip()),
             at=(0 if step is Step.HOOK else began) or ended or self._clock(),
             container=container,
             began=began or 0,
@@ -247,7 +247,9 @@ class PodHistory:
 
 
 def _bounded(detail: Detail | None) -> dict[str, str | int | bool]:
-    return {
-        key: printable(value, MAX_DETAIL) if isinstance(value, str) else value
-        for key, value in (detail or {}).items()
-    }
+    return {key: _text(value) if isinstance(value, str) else value for key, value in (detail or {}).items()}
+
+
+def _text(value: str) -> str:
+    """Lines stay lines: a termination message has several."""
+    return "\n".join(printable(line, MAX_DETAIL) for line in value[:MAX_DETAIL].splitlines())

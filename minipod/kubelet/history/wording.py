@@ -68,3 +68,31 @@ def last_words(ended: core_v1.ContainerStateTerminated | None, entry: Entry | No
     texts = message.splitlines() if message.strip() else entry.log if entry else ()
     spoken = [text.strip() for text in texts if text.strip()]
     return f': "{printable(spoken[-1], MAX_QUOTE)}"' if spoken else ""
+
+
+def the_cause(
+    ended: core_v1.ContainerStateTerminated | None,
+    entries: Sequence[Entry],
+    container: str,
+    entry: Entry | None,
+) -> str:
+    """What to say after an end, beginning with ": ": why minipod ended it, or else its last words; "" for neither."""
+    killed = killed_for(entries, container, entry) if entry is not None else ""
+    return f': killed after "{printable(killed, MAX_QUOTE)}"' if killed else last_words(ended, entry)
+
+
+def killed_for(entries: Sequence[Entry], container: str, end: Entry) -> str:
+    """The failed probe or hook for which minipod ended this attempt; "" when it did not, or for something else."""
+    cause, found = "", ""
+    for entry in entries:
+        if entry.container != container:
+            continue
+        if entry is end:
+            return found
+        if entry.step in (Step.START, Step.EXIT):
+            cause = found = ""
+        elif entry.step in (Step.PROBE, Step.HOOK) and entry.failed:
+            cause = entry.message
+        elif entry.step is Step.KILL:
+            found = cause
+    return ""

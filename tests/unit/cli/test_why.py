@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from minipod.cli.main import run
 from minipod.cli.why import duration, render
 
 
@@ -108,3 +109,28 @@ def test_hostile_text_is_shown_not_obeyed() -> None:
 )
 def test_durations_have_few_figures(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("message", "log", "text", "shown"),
+    [
+        ("one\ntwo\n", [], "exit code 1 (Error)", ["| termination message: one", "| two"]),
+        ("one\ntwo", ["zero", "one", "two"], "exit code 1 (Error)", ["| zero", "| one", "| two"]),
+        ("exec /x: no", [], "could not be started: exec /x: no", []),
+    ],
+    ids=["of several lines", "taken from the log", "already told"],
+)
+def test_a_termination_message_is_told_once(
+    message: str, log: list[str], text: str, shown: list[str]
+) -> None:
+    ended = entry("2026-01-02T03:05:48.250000Z", "exit", text, log=log, detail={"message": message})
+    lines = [line.strip() for line in render(page(ended)).splitlines()]
+    assert lines[4:] == shown
+
+
+@pytest.mark.parametrize("output", ["name", "wide", "custom-columns=A:.b"])
+def test_formats_that_need_a_name_or_columns_are_refused(
+    output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["why", "web", "-o", output]) == 1
+    assert f'unknown output format "{output}"; there are json|yaml|jsonpath' in capsys.readouterr().err
