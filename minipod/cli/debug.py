@@ -124,6 +124,9 @@ def build_container(pod: Obj, command_line: Sequence[str], flags: dict[str, Any]
         container["targetContainerName"] = target
     if flags["stdin"]:
         container["stdin"] = True
+        # A pipe's end has to reach the process; a terminal can be attached to again.
+        if not flags["tty"]:
+            container["stdinOnce"] = True
     if flags["tty"]:
         container["tty"] = True
     return container

@@ -19,6 +19,8 @@ from minipod.cli.watching import WaitTimeoutError, wait_for_object
 Obj = dict[str, Any]
 
 ENDED = ("Succeeded", "Failed")
+NEVER_RAN = ("StartError", "ContainerCannotRun")
+"""Reasons of ends of which no log tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +77,12 @@ def _leave_with_code(session: Session, name: str, container: str, ended: Callabl
     pod = wait_for_object(
         session, pods, session.current_namespace, name, lambda obj: obj is None or ended(obj)
     )
-    code = (_state(pod or {}, container).get("terminated") or {}).get("exitCode", 0)
-    if code:
+    end = _state(pod or {}, container).get("terminated") or {}
+    if end.get("reason") in NEVER_RAN:
+        print(
+            f"error: container {container} could not be started: {end.get('message', '')}", file=sys.stderr
+        )
+    if code := end.get("exitCode", 0):
         raise ProcessExitError(code)
 
 

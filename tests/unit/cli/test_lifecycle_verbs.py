@@ -101,6 +101,19 @@ class TestDebug:
             done = cli("debug", "web", "--image=tools", "-c", "look", "--attach", "--", "ps")
         assert (done.code, done.out, done.err) == (3, "one\ntwo\n", "")
 
+    def test_a_command_that_is_not_there_is_told(self, cli: Cli, server: ServerThread) -> None:
+        never_ran = state(terminated={"exitCode": 128, "reason": "StartError", "message": "exec /x: no"})
+        statuses = [core_v1.ContainerStatus(name="look", state=never_ran)]
+        report(server, lambda pod: setattr(pod.status, "ephemeralContainerStatuses", statuses))
+        server.loop.call_soon_threadsafe(server.node.lines.put_nowait, None)
+        done = cli("debug", "web", "--image=tools", "-c", "look", "--attach", "--", "/x")
+        assert (done.code, done.err) == (128, "error: container look could not be started: exec /x: no\n")
+
+    def test_the_end_of_a_pipe_reaches_the_process(self, cli: Cli, server: ServerThread) -> None:
+        cli("debug", "web", "--image=tools", "-c", "look", "-i", "--pod-running-timeout=10ms")
+        [added] = spec_of(server).ephemeralContainers
+        assert (added.stdin, added.stdinOnce, added.tty) == (True, True, None)
+
     def test_a_start_that_does_not_come_says_why(self, cli: Cli, server: ServerThread) -> None:
         waiting = state(waiting={"reason": "ErrImagePull", "message": "no such image"})
         statuses = [core_v1.ContainerStatus(name="look", state=waiting)]
