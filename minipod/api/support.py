@@ -142,6 +142,7 @@ _SPEC: Table = {
     "resources": _RESOURCES,
     "restartPolicy": ALL,
     "schedulerName": Only((DEFAULT_SCHEDULER,)),
+    "schedulingGates": ALL,
     "securityContext": {
         "fsGroup": ALL,
         "fsGroupChangePolicy": ALL,

@@ -17,6 +17,12 @@ from minipod.apiserver.registry.strategy import Strategy
 from minipod.storage.interface import Decision
 
 _ENDED = ("Succeeded", "Failed")
+_GATED = core_v1.PodCondition(
+    type="PodScheduled",
+    status="False",
+    reason="SchedulingGated",
+    message="Scheduling is blocked due to non-empty scheduling gates",
+)
 
 
 class PodStrategy(Strategy):
@@ -28,6 +34,8 @@ class PodStrategy(Strategy):
 
     def prepare_create(self, new: core_v1.Pod) -> None:
         new.status = core_v1.PodStatus(phase="Pending", qosClass=pod_resources.qos_class(new))
+        if new.spec.schedulingGates:
+            new.status.conditions.append(replace(_GATED))
 
     def prepare_status_update(self, new: core_v1.Pod, old: core_v1.Pod) -> None:
         super().prepare_status_update(new, old)

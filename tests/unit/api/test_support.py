@@ -92,6 +92,7 @@ def test_a_defaulted_pod_that_uses_what_is_honoured_does_not_warn() -> None:
         ],
         ephemeralContainers=[container("e", targetContainerName="c", stdin=True)],
         readinessGates=[{"conditionType": "a"}],
+        schedulingGates=[{"name": "a"}],
         hostAliases=[{"ip": "1.2.3.4", "hostnames": ["x"]}],
         dnsConfig={"nameservers": ["1.2.3.4"]},
         securityContext={"fsGroup": 1, "sysctls": [{"name": "net.core.somaxconn", "value": "1"}]},

@@ -38,6 +38,17 @@ async def test_a_status_sent_along_with_a_new_pod_is_not_believed(registry: Regi
     assert (created.status.phase, created.status.podIP) == ("Pending", None)
 
 
+async def test_a_gated_pod_says_that_no_scheduler_looks_at_it(registry: Registry) -> None:
+    new = pod()
+    new.spec.schedulingGates = [core_v1.PodSchedulingGate(name="example.com/wait")]
+    [condition] = (await registry.create(PODS, new, "default")).obj.status.conditions
+    assert (condition.type, condition.status, condition.reason) == (
+        "PodScheduled",
+        "False",
+        "SchedulingGated",
+    )
+
+
 async def test_names_are_generated_and_differ(registry: Registry) -> None:
     names = set()
     for _ in range(20):
