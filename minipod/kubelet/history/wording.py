@@ -78,7 +78,11 @@ def the_cause(
 ) -> str:
     """What to say after an end, beginning with ": ": why minipod ended it, or else its last words; "" for neither."""
     killed = killed_for(entries, container, entry) if entry is not None else ""
-    return f': killed after "{printable(killed, MAX_QUOTE)}"' if killed else last_words(ended, entry)
+    return (
+        f': killed after "{printable(killed.rstrip(": "), MAX_QUOTE)}"'
+        if killed
+        else last_words(ended, entry)
+    )
 
 
 def killed_for(entries: Sequence[Entry], container: str, end: Entry) -> str:
