@@ -63,9 +63,14 @@ def render(page: dict[str, Any], *, width: int = 0) -> str:
     entries = page.get("entries") or ()
     if entries:
         lines += ["", *_timeline(entries, page["now"], width)]
+    if others := page.get("others"):
+        newest = [printable(uid) for uid in reversed(others[-MAX_OTHERS:])]
+        lines += ["", "Other pods had this name:", *(f"  --uid {uid}" for uid in newest)]
     return "\n".join(lines) + "\n"
 
 
+MAX_OTHERS = 5
+"""How many of the other pods of a name are listed."""
 HEADER = ("AGO", "AFTER", "TOOK", "STEP", "CONTAINER", "WHAT")
 MIN_TEXT = 24
 """Columns that the last column gets on a terminal however narrow."""

@@ -194,7 +194,13 @@ class Pod:
         return self.read() == {}
 
     def leftovers(self) -> list[str]:
-        found = [str(p) for p in self.node.workdir.rglob(f"*{self.uid}*") if "history" not in p.parts]
+        # os.walk, for other things come and go meanwhile
+        found = [
+            os.path.join(directory, name)
+            for directory, directories, files in os.walk(self.node.workdir)
+            for name in (*directories, *files)
+            if self.uid in name and not directory.endswith("/history")
+        ]
         root = cgroup.mount_point() / self.node.word
         return found + [str(path) for path in root.rglob(f"*{self.uid}*")]
 

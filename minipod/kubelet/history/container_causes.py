@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from minipod.api import core_v1
 from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet.history.entries import Entry, Step, printable
-from minipod.kubelet.history.wording import end_entry, last_words, since, span, the_cause, the_end
+from minipod.kubelet.history.wording import (
+    end_entry,
+    last_words,
+    since,
+    span,
+    the_cause,
+    the_end,
+    times_since,
+)
 
 IMAGE_REASONS = (
     "ErrImagePull",
@@ -87,7 +95,7 @@ def container_cause(subject: Subject) -> Cause:
 
 
 def probe_cause(subject: Subject, kind: str) -> str:
-    """`readiness probe fails: ... (12 times since 40s)`; `kind`: "readiness", "startup" or "liveness"."""
+    """`readiness probe fails: ... (12 times in 40s)`; `kind`: "readiness", "startup" or "liveness"."""
     failures: list[tuple[Entry, str]] = []
     for entry in subject.of(Step.PROBE, Step.START, Step.EXIT):
         match = _PROBE.match(entry.message)
@@ -98,9 +106,8 @@ def probe_cause(subject: Subject, kind: str) -> str:
     if not failures:
         return f"{kind} probe has not succeeded yet"
     count = sum(entry.count for entry, _ in failures)
-    times = f"{count} times" if count > 1 else "once"
     text = f"fails: {failures[-1][1]}" if failures[-1][1] else "fails without a word"
-    return f"{kind} probe {text} ({times} {since(failures[0][0].at, subject.now)})"
+    return f"{kind} probe {text} ({times_since(count, failures[0][0].at, subject.now)})"
 
 
 def _running(subject: Subject, running: core_v1.ContainerStateRunning) -> Cause:

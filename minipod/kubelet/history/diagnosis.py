@@ -13,7 +13,16 @@ from minipod.api import core_v1
 from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet.history.container_causes import Cause, Subject, container_cause
 from minipod.kubelet.history.entries import Entry, Step, printable
-from minipod.kubelet.history.wording import ago, end_entry, last_words, since, span, the_cause, the_end
+from minipod.kubelet.history.wording import (
+    ago,
+    end_entry,
+    last_words,
+    since,
+    span,
+    the_cause,
+    the_end,
+    times_since,
+)
 from minipod.kubelet.pods.restart_policy import is_sidecar
 
 
@@ -152,7 +161,7 @@ def _no_sandbox(case: _Case) -> Diagnosis | None:
     if not told or not told[-1].failed or told[-1].step not in (Step.MOUNT, Step.SANDBOX, Step.NETWORK):
         return None
     last = told[-1]
-    times = f"{last.count} times {since(last.at, case.now)}" if last.count > 1 else ago(last.at, case.now)
+    times = times_since(last.count, last.at, case.now)
     reason = last.detail.get("reason") or last.step
     return case.say(
         Verdict.NOT_READY,
@@ -234,7 +243,7 @@ def _initializing(case: _Case) -> Diagnosis | None:
             continue
         if state.running and not sidecar:
             began = span(case.now - to_epoch_us(state.running.startedAt))
-            text = f"waits for init container {spec.name} (running since {began})"
+            text = f"waits for init container {spec.name} (running for {began})"
             cause = Cause(spec.name, text, subject.logs())
         else:
             cause = container_cause(subject)

@@ -188,6 +188,10 @@ class PodHistory:
         """The journal of a pod, without `uid` the newest one of that name."""
         return self._shelf.find(namespace, name, uid)
 
+    def uids(self, namespace: str, name: str) -> list[str]:
+        """Of every pod of that name that is remembered, the newest last."""
+        return self._shelf.uids(namespace, name)
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _observe_end(self, pod: core_v1.Pod, record: ContainerRecord) -> None:

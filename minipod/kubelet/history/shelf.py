@@ -82,6 +82,10 @@ class Shelf:
         known = [u for u in self._uids.get(_stem(namespace, name), ()) if not uid or u == uid]
         return self._paths[known[-1]] if known else None
 
+    def uids(self, namespace: str, name: str) -> list[str]:
+        """Of every pod of that name that has a journal, the newest last."""
+        return list(self._uids.get(_stem(namespace, name), ()))
+
     def _remember(self, stem: str, uid: str, path: Path) -> None:
         self._paths[uid] = path
         self._uids.setdefault(stem, []).append(uid)

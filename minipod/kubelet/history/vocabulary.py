@@ -30,12 +30,12 @@ _STEPS = {
     events.CGROUP_CONTROLLER_MISSING: Step.ADMISSION,
 }
 
-TOLD_OTHERWISE = frozenset((events.CREATED, events.STARTED))
-"""Events of what is noted with its duration where it is done."""
+TOLD_OTHERWISE = frozenset((events.CREATED, events.STARTED, "MissingClusterDNS"))
+"""Events of what is noted with its duration where it is done, and one that every pod of a node without DNS has."""
 
 
 def step_of(type_: str, reason: str) -> Step | None:
-    """The step an Event tells of; None for one whose step is noted where it is done."""
+    """The step an Event tells of; None for one that has no place in a journal."""
     if reason in TOLD_OTHERWISE:
         return None
     if step := _STEPS.get(reason):

@@ -30,9 +30,14 @@ def ago(at: int, now: int) -> str:
     return f"{span(now - at)} ago" if at else ""
 
 
+def times_since(count: int, at: int, now: int) -> str:
+    """ "12 times in 40s", "once, 40s ago"."""
+    return f"{count} times in {span(now - at)}" if count > 1 else f"once, {ago(at, now)}"
+
+
 def since(at: int, now: int) -> str:
-    """ "since 12s"; "" for a time that is not known."""
-    return f"since {span(now - at)}" if at else ""
+    """ "for 12s"; "" for a time that is not known."""
+    return f"for {span(now - at)}" if at else ""
 
 
 def joined(*parts: str) -> str:

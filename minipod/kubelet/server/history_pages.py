@@ -41,11 +41,13 @@ async def history_page(
     now = services.clock()
     found = diagnose(name, pod, entries, now=now)
     known = path.stem.rpartition("_")[2] if path is not None else ""
+    this = (pod.metadata.uid if pod else "") or known
     return {
         "kind": "PodHistory",
         "namespace": namespace,
         "name": name,
-        "uid": (pod.metadata.uid if pod else "") or known,
+        "uid": this,
+        "others": [one for one in services.history.uids(namespace, name) if one != this],
         "now": micro_from_epoch_us(now),
         "diagnosis": _diagnosis(found),
         "terminations": _terminations(entries),

@@ -51,7 +51,7 @@ async def test_a_birth_is_told_in_order_with_durations(node: Node) -> None:
     assert told.index("sandbox") < told.index("network"), "a container is created beside it"
     timed = {entry["step"]: entry.get("seconds") for entry in page["entries"]}
     assert all(timed[step] > 0 for step in ("mount", "sandbox", "network", "create", "start"))
-    assert page["diagnosis"]["headline"].startswith("born is Ready since ")
+    assert page["diagnosis"]["headline"].startswith("born is Ready for ")
 
 
 async def test_every_end_of_a_container_that_crashes_is_kept_with_its_last_words(node: Node) -> None:
@@ -189,7 +189,7 @@ async def test_a_failing_readiness_probe_is_named_and_its_success_told(node: Nod
         "periodSeconds": 1,
     }
     await node.create("slow", container(readinessProbe=probe))
-    said = await headline(node, "slow", "(2 times since ")
+    said = await headline(node, "slow", "(2 times in ")
     assert said.startswith("slow is not Ready: container main: readiness probe fails: not yet")
     assert (await node.exec("slow", "touch", "/ok"))[0] == 0
     await node.ready("slow")
@@ -208,7 +208,7 @@ async def test_a_restart_by_a_liveness_probe_is_told_with_its_cause(node: Node) 
 
 async def test_what_a_pod_waits_for_is_named(node: Node) -> None:
     await node.create("init", container(), initContainers=[container("sleep 1000", "migrate")])
-    assert "waits for init container migrate (running since " in await headline(node, "init", "running")
+    assert "waits for init container migrate (running for " in await headline(node, "init", "running")
     sidecar = container(name="proxy") | {
         "restartPolicy": "Always",
         "startupProbe": {"exec": {"command": ["false"]}, "failureThreshold": 1000},
@@ -229,5 +229,5 @@ async def test_hooks_have_durations_and_hold_up_what_they_hold_up(node: Node) ->
     assert len(ends) == 1
     assert ends[0]["seconds"] >= 0.2
     await node.delete("hooked")
-    said = await headline(node, "hooked", "preStop hook of container main runs since ")
-    assert said.startswith("hooked is being deleted since ")
+    said = await headline(node, "hooked", "preStop hook of container main runs for ")
+    assert said.startswith("hooked is being deleted for ")

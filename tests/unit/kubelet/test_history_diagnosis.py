@@ -141,7 +141,7 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
             failing("Readiness", "HTTP probe failed with statuscode: 503", 30, 10),
         ],
         "web is not Ready: container app: readiness probe fails: HTTP probe failed with statuscode: 503 "
-        "(12 times since 40s)",
+        "(12 times in 40s)",
     ),
     (
         "a readiness probe that failed only before the last start",
@@ -154,13 +154,13 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
         a_pod(status(state=running(9), started=False), containers=probed("startupProbe")),
         [failing("Startup", "dial tcp: connection refused", 5)],
         "web is not Ready: container app: its startup probe fails: dial tcp: connection refused "
-        "(once since 5s)",
+        "(once, 5s ago)",
     ),
     (
         "a liveness probe that failed for good",
         a_pod(status(state=running(9), started=True), containers=probed("livenessProbe")),
         [entry(Step.KILL, "Container app failed liveness probe, will be restarted", 4, "app")],
-        "web is not Ready: container app is being stopped since 4s: Container app failed liveness probe, "
+        "web is not Ready: container app is being stopped for 4s: Container app failed liveness probe, "
         "will be restarted",
     ),
     (
@@ -190,7 +190,7 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
             conditions=UNINITIALIZED,
         ),
         [],
-        "web is not Ready: waits for init container migrate (running since 2m)",
+        "web is not Ready: waits for init container migrate (running for 2m)",
     ),
     (
         "an init container that fails",
@@ -225,7 +225,7 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
             entry(Step.START, "started", 8, "app"),
             entry(Step.HOOK, "Started", 7, "app", detail={"reason": "PostStartHookStarted"}),
         ],
-        "web is not Ready: container app waits for its postStart hook, which runs since 7s",
+        "web is not Ready: container app waits for its postStart hook, which runs for 7s",
     ),
     (
         "a volume that cannot be had",
@@ -240,7 +240,7 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
                 detail={"reason": "FailedMount"},
             )
         ],
-        "web is not Ready: FailedMount: volume data: /srv does not exist (3 times since 20s)",
+        "web is not Ready: FailedMount: volume data: /srv does not exist (3 times in 20s)",
     ),
     (
         "an image that is not here, of which no more than the journal knows",
@@ -256,7 +256,7 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
         "a probe that says nothing",
         a_pod(status(state=running(9), started=False), containers=probed("startupProbe")),
         [failing("Startup", "", 5)],
-        "web is not Ready: container app: its startup probe fails without a word (once since 5s)",
+        "web is not Ready: container app: its startup probe fails without a word (once, 5s ago)",
     ),
     (
         "two containers, of which the one that cannot go on is named",
@@ -293,13 +293,13 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
             ],
         ),
         [],
-        "web is not Ready: it is on no node (since 1m): 0/1 nodes: Insufficient cpu.",
+        "web is not Ready: it is on no node (for 1m): 0/1 nodes: Insufficient cpu.",
     ),
     (
         "no scheduler",
         a_pod(spec={"nodeName": ""}, conditions=[]),
         [],
-        "web is not Ready: it waits for the scheduler since 1m",
+        "web is not Ready: it waits for the scheduler for 1m",
     ),
     (
         "a node without a controller",
@@ -327,7 +327,7 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
         "a pod that is Ready",
         a_pod(status(ready=True, state=running(180)), conditions=[READY]),
         [entry(Step.READY, "the pod is Ready", 179)],
-        "web is Ready since 2m59s",
+        "web is Ready for 2m59s",
     ),
     (
         "a pod that is Ready after restarts",
@@ -336,7 +336,7 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
             conditions=[READY],
         ),
         [end(200, "oops")],
-        'web is Ready since 3m; container app was restarted 2 times, last exit 1 Error 3m20s ago: "oops"',
+        'web is Ready for 3m; container app was restarted 2 times, last exit 1 Error 3m20s ago: "oops"',
     ),
     (
         "a deletion that waits for a hook",
@@ -345,7 +345,7 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
             meta={"deletionTimestamp": ago(-25), "deletionGracePeriodSeconds": 30},
         ),
         [HOOK_RUNS],
-        "web is being deleted since 5s: preStop hook of container app runs since 3s (killed in 25s)",
+        "web is being deleted for 5s: preStop hook of container app runs for 3s (killed in 25s)",
     ),
     (
         "a deletion that waits for a process",
@@ -353,7 +353,7 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
             status(state=running(60)), meta={"deletionTimestamp": ago(-25), "deletionGracePeriodSeconds": 30}
         ),
         [],
-        "web is being deleted since 5s: container app has not ended yet (killed in 25s)",
+        "web is being deleted for 5s: container app has not ended yet (killed in 25s)",
     ),
     (
         "a deletion that waits for finalizers",
@@ -365,7 +365,7 @@ CASES: list[tuple[str, Any, list[Entry], str]] = [
             }
         ),
         [],
-        "web is being deleted since 30s: nothing of it runs; it waits for finalizers example.com/a, example.com/b",
+        "web is being deleted for 30s: nothing of it runs; it waits for finalizers example.com/a, example.com/b",
     ),
     ("a pod that is gone", None, [entry(Step.DELETED, "gone", 180)], "web was deleted 3m ago"),
     (
