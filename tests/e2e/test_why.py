@@ -16,8 +16,11 @@ def test_why_tells_the_cause_first_and_remembers_a_deleted_pod(node: Daemon) -> 
     def said() -> str:
         return node.out("why", "asked")
 
-    wait_until(lambda: "in CrashLoopBackOff" in said(), timeout=15)
-    first, _, *lines = said().splitlines()
+    def said_in_back_off() -> str:
+        text = said()  # a moment later it may run again
+        return text if "in CrashLoopBackOff" in text else ""
+
+    first, _, *lines = wait_until(said_in_back_off, timeout=15).splitlines()
     assert first.startswith("asked is not Ready: container app is in CrashLoopBackOff (")
     assert '"panic: no such table" -- see: minipod logs asked -c app --previous' in first
     assert lines[0].split() == ["AGO", "AFTER", "TOOK", "STEP", "CONTAINER", "WHAT"]

@@ -56,10 +56,15 @@ async def test_a_birth_is_told_in_order_with_durations(node: Node) -> None:
 
 async def test_every_end_of_a_container_that_crashes_is_kept_with_its_last_words(node: Node) -> None:
     await node.create("crash", container("echo this is run $RANDOM; echo panic: no such table; exit 3"))
-    await node.wait("crash", in_back_off_again, "to be in back-off")
-    page = await history(node, "crash")
+    page: dict[str, Any] = {}
+
+    async def three_ends_and_a_back_off() -> bool:
+        page.update(await history(node, "crash"))
+        held = "CrashLoopBackOff" in page["diagnosis"]["headline"]
+        return held and len(page["terminations"].get("main", ())) >= 3
+
+    await node.until(three_ends_and_a_back_off, "three ends and a back-off")
     ends = page["terminations"]["main"]
-    assert len(ends) >= 3
     assert {end["message"] for end in ends} == {"exit code 3 (Error)"}
     assert all(end["log"][-1] == "panic: no such table" and len(end["log"]) == 2 for end in ends)
     assert len({end["detail"]["id"] for end in ends}) == len(ends)
