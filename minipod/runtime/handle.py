@@ -117,8 +117,8 @@ class SandboxHandle:
         link = self.open_link(self._connect())
         self._connecting = True
         try:
-            received = await link.request(Hello(VERSION), bound=HELLO_TIMEOUT)
-            self._welcome(received)
+            # At once, for the next event may have come with it, and must not be undone by what was before it.
+            await link.request(Hello(VERSION), bound=HELLO_TIMEOUT, on_answer=self._welcome)
         except BaseException:
             self.close()
             raise

@@ -55,23 +55,33 @@ class Link:
         self._on_event = on_event
         self._on_lost = on_lost
         self._serial = 0
-        self._waiting: dict[int, asyncio.Future[Received]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[Received], Callable[[Received], None] | None]] = {}
         self._exits: dict[int, asyncio.Future[ProcessExit]] = {}
         self._writing = False
         self.closed = False
         self._loop.add_reader(self._channel.fileno(), self._readable)
 
-    async def request(self, message: Message, *, bound: float = REQUEST_TIMEOUT) -> Received:
-        """Send and wait for the answer, `bound` seconds at most. Raises what it was refused with, ShimGoneError."""
+    async def request(
+        self,
+        message: Message,
+        *,
+        bound: float = REQUEST_TIMEOUT,
+        on_answer: Callable[[Received], None] | None = None,
+    ) -> Received:
+        """Send and wait for the answer, `bound` seconds at most. Raises what it was refused with, ShimGoneError.
+
+        `on_answer` takes the answer in before any event that came after it is heard; what it raises, this raises.
+        """
         if self.closed:
             raise ShimGoneError("the pod's shim is gone")
         self._serial += 1
         serial = self._serial
-        future = self._waiting[serial] = self._loop.create_future()
+        future: asyncio.Future[Received] = self._loop.create_future()
+        self._waiting[serial] = future, on_answer
         try:
             self.send(message, serial=serial)
             async with asyncio.timeout(bound):
-                received: Received = await future
+                received = await future
         except TimeoutError as error:
             raise ShimGoneError(
                 f"the pod's shim has not answered {type(message).__name__} for {bound:g} s"
@@ -112,7 +122,7 @@ class Link:
         self._loop.remove_reader(self._channel.fileno())
         self._loop.remove_writer(self._channel.fileno())
         self._channel.close()
-        for future in self._waiting.values():
+        for future, _ in self._waiting.values():
             if not future.done():
                 future.set_exception(ShimGoneError("the pod's shim is gone"))
         for exit_ in self._exits.values():
@@ -141,11 +151,11 @@ class Link:
         else:
             if isinstance(message, StreamsOpened):
                 self._exits[message.streams_id] = self._loop.create_future()
-            future = self._waiting.get(received.serial)
-            if future is not None and not future.done():
-                future.set_result(received)
-            else:
+            future, on_answer = self._waiting.get(received.serial, (None, None))
+            if future is None or future.done():
                 self._discard(received)
+            else:
+                _settle(future, received, on_answer)
 
     def _discard_answer(self, future: asyncio.Future[Received]) -> None:
         """One that came before its request was cancelled, but too late to be seen."""
@@ -186,3 +196,15 @@ def refusal(message: Refused) -> RuntimeServiceError:
         return SandboxError(message.message, message.failure)
     known = isinstance(cls, type) and issubclass(cls, RuntimeServiceError) and cls is not StartError
     return cls(message.message) if known and cls is not None else RuntimeServiceError(message.message)
+
+
+def _settle(
+    future: asyncio.Future[Received], received: Received, on_answer: Callable[[Received], None] | None
+) -> None:
+    try:
+        if on_answer is not None and not isinstance(received.message, Refused):
+            on_answer(received)
+    except Exception as error:
+        future.set_exception(error)
+    else:
+        future.set_result(received)
