@@ -162,6 +162,12 @@ class Node:
         found: core_v1.Pod = await self.client.get(PODS, name, "default")
         return found
 
+    async def update(self, pod: core_v1.Pod, *, subresource: str = "") -> core_v1.Pod:
+        """Write a changed copy, whatever the node has written of the pod since it was read."""
+        pod.metadata.resourceVersion = None
+        updated: core_v1.Pod = await self.client.update(PODS, pod, subresource=subresource)
+        return updated
+
     async def gone(self, name: str) -> None:
         async def look() -> bool:
             try:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from minipod.api import codec, core_v1
-from minipod.api.scheme import PODS
 from minipod.kubelet.server.container_lookup import container_status
 from tests.kernel.kubelet.node import FOREVER, Node, container, is_ready, main_status
 
@@ -16,7 +15,7 @@ async def update(node: Node, name: str, change: Any) -> None:
     """As a client would: read, change, write."""
     pod = codec.copy(await node.get(name))
     change(pod)
-    await node.client.update(PODS, pod)
+    await node.update(pod)
 
 
 async def message(node: Node, script: str, **fields: Any) -> Any:
@@ -171,7 +170,7 @@ async def test_an_ephemeral_container_sees_its_target(node: Node) -> None:
 
     pod = codec.copy(await node.get("web"))
     debug(pod)
-    await node.client.update(PODS, pod, subresource="ephemeralcontainers")
+    await node.update(pod, subresource="ephemeralcontainers")
 
     def runs(pod: core_v1.Pod) -> bool:
         found = pod.status.ephemeralContainerStatuses
@@ -193,7 +192,7 @@ async def test_an_ended_ephemeral_container_stays_ended(node: Node) -> None:
     pod.spec.ephemeralContainers.append(
         core_v1.EphemeralContainer(name="debugger", image="minipod/base", command=["sh", "-c", "exit 3"])
     )
-    await node.client.update(PODS, pod, subresource="ephemeralcontainers")
+    await node.update(pod, subresource="ephemeralcontainers")
 
     def ended(pod: core_v1.Pod) -> bool:
         found = pod.status.ephemeralContainerStatuses

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from minipod.api import codec
-from minipod.api.scheme import PODS
 from minipod.api.timestamps import to_epoch_us
 from minipod.kubelet.server.container_lookup import container_status
 from tests.kernel.kubelet.node import FOREVER, Node, container, is_ready, main_status
@@ -39,7 +38,7 @@ async def end_by_deadline(node: Node) -> None:
     await node.until(lambda: node.logs("web"), "the traps to be set")
     ending = codec.copy(await node.get("web"))
     ending.spec.activeDeadlineSeconds = 1
-    await node.client.update(PODS, ending)
+    await node.update(ending)
 
 
 async def test_a_container_is_not_running_before_its_post_start_hook_is_over(node: Node) -> None:

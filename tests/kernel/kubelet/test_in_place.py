@@ -8,7 +8,6 @@ import pytest
 
 from minipod.api import codec, core_v1
 from minipod.api.errors import StatusError
-from minipod.api.scheme import PODS
 from tests.kernel.kubelet.node import FOREVER, Node, container, main_status
 
 
@@ -87,5 +86,5 @@ def ended_status(pod: core_v1.Pod, name: str) -> core_v1.ContainerStateTerminate
 async def add(node: Node, wanted: dict[str, Any]) -> core_v1.Pod:
     pod = codec.copy(await node.get("web"))
     pod.spec.ephemeralContainers.append(codec.from_builtins(core_v1.EphemeralContainer, wanted))
-    added: core_v1.Pod = await node.client.update(PODS, pod, subresource="ephemeralcontainers")
+    added: core_v1.Pod = await node.update(pod, subresource="ephemeralcontainers")
     return added

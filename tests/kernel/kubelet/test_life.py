@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from minipod.api.scheme import PODS
 from minipod.kubelet.settings import CgroupEnforcement
 from minipod.runtime.types import SandboxState
 from tests.kernel.kubelet.node import FOREVER, Node, container, is_ready, main_status
@@ -187,7 +186,7 @@ async def test_a_changed_image_replaces_the_container(node: Node) -> None:
 
     new = codec.copy(pod)
     new.spec.containers[0].image = "other:1"
-    await node.client.update(PODS, new)
+    await node.update(new)
     after = await node.wait(
         "changed", lambda p: main_status(p).restartCount == 1 and is_ready(p), "to be replaced"
     )

@@ -157,5 +157,5 @@ async def test_the_annotation_can_be_set_on_a_running_pod(node: Node, tmp_path: 
     pod = await node.wait("web", lambda p: p.status.phase == "Running")
     hurried = codec.copy(pod)
     hurried.metadata.annotations = QUICK
-    await node.client.update(PODS, hurried)
+    await node.update(hurried)
     await node.ready("web")

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from minipod.api import codec, core_v1
-from minipod.api.scheme import PODS
 from minipod.kubelet.settings import CgroupEnforcement
 from minipod.linux.cgroup2 import cgroup
 from tests.kernel.kubelet.node import FOREVER, Node, container, is_ready, main_status
@@ -23,7 +22,7 @@ async def resize(node: Node, name: str, millis: int) -> None:
     pod.spec.containers[0].resources = codec.from_builtins(
         core_v1.ResourceRequirements, cpu(millis)["resources"]
     )
-    await node.client.update(PODS, pod, subresource="resize")
+    await node.update(pod, subresource="resize")
 
 
 def shown(pod: core_v1.Pod) -> str | None:
@@ -113,7 +112,7 @@ async def test_a_resize_is_in_the_kernels_files(node: Node) -> None:
     ):
         changed = codec.copy(await node.get("web"))
         changed.spec.containers[0].resources = codec.from_builtins(core_v1.ResourceRequirements, wanted)
-        await node.client.update(PODS, changed, subresource="resize")
+        await node.update(changed, subresource="resize")
         await node.wait("web", lambda p, w=wanted: main_status(p).resources.limits == w["limits"])  # type: ignore[misc]
         assert now(group) == now(pod_group) == expected
     assert main_status(await node.get("web")).restartCount == 0
@@ -133,7 +132,7 @@ async def test_a_memory_limit_below_what_is_in_use_is_not_written(node: Node) ->
     changed = codec.copy(await node.get("web"))
     limits = {"limits": {"memory": "20Mi"}, "requests": {"memory": "20Mi"}}
     changed.spec.containers[0].resources = codec.from_builtins(core_v1.ResourceRequirements, limits)
-    await node.client.update(PODS, changed, subresource="resize")
+    await node.update(changed, subresource="resize")
     pod = await node.wait("web", lambda p: "PodResizeInProgress" in conditions(p))
     assert conditions(pod)["PodResizeInProgress"].reason == "Error"
     assert main_status(pod).state.running

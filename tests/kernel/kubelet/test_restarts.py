@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from minipod.api import core_v1
-from minipod.api.scheme import PODS
 from tests.kernel.kubelet.node import FOREVER, Node, container, is_ready, main_status
 
 SHARED: dict[str, Any] = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
@@ -48,4 +47,4 @@ async def set_condition(node: Node, pod: core_v1.Pod, type_: str, status: str) -
     changed = copy.deepcopy(pod)
     others = [c for c in changed.status.conditions if c.type != type_]
     changed.status.conditions = [*others, core_v1.PodCondition(type=type_, status=status)]
-    await node.client.update(PODS, changed, subresource="status")
+    await node.update(changed, subresource="status")
