@@ -129,8 +129,8 @@ class PodHistory:
             for record in (history.previous, history.latest):
                 if record is not None and record.exited:
                     self._observe_end(pod, record)
-        for change in transitions(pod, before, after):
-            self.note(pod, change.step, change.message, container=change.container, failed=change.failed)
+        for change in transitions(before, after):
+            self.note(pod, change.step, change.message, failed=change.failed)
 
     def termination(self, pod: core_v1.Pod, record: ContainerRecord, *, log_tail: Sequence[str]) -> None:
         """A container ended. The same end may be told any number of times."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from minipod.api import core_v1
 from minipod.kubelet import events
 from minipod.kubelet.backoff import MICROSECONDS
+from minipod.kubelet.history.entries import Step
 from minipod.kubelet.pod_names import AnyContainer
 from minipod.kubelet.pods.health import HEALTHY, Health
 from minipod.kubelet.prober import state
@@ -65,6 +66,7 @@ class Prober:
         self._clock = services.clock
         self._on_change = on_change
         self._reports = ProbeReports(services.events)
+        self._history = services.history
         self._pod = core_v1.Pod()
         self._pod_ip = ""
         self._period: float | None = None
@@ -186,6 +188,9 @@ class Prober:
         if after is before:
             return
         probed.states[kind] = after
+        if decisive and after.verdict is Verdict.SUCCESS:
+            name = probed.container.name
+            self._history.note(self._pod, Step.PROBE, f"{kind.lower()} probe succeeded", container=name)
         if decisive:
             self._run_due(probed)
             self._assess(probed)

@@ -410,7 +410,6 @@ def test_what_becomes_ready_is_noted_when_it_does(history: PodHistory) -> None:
     for before, after in ((core_v1.PodStatus(), no), (no, no), (no, yes), (yes, yes), (yes, no)):
         history.observe(made, before, after, {})
     assert [(e.step, e.message) for e in entries(history)] == [
-        (Step.PROBE, "readiness probe succeeded"),
         (Step.READY, "the pod is Ready"),
         (Step.READY, "the pod is no longer Ready"),
     ]

@@ -38,7 +38,13 @@ class Stage:
         self.changes = asyncio.Event()
         self.web = Web({f"/{kind}": GOOD for kind in ("startup", "liveness", "readiness")})
         self.port = 0
-        services: Any = SimpleNamespace(runtime=Brokenness(), events=self.events, clock=lambda: NOW)
+        self.noted: list[tuple[str, str]] = []
+        history = SimpleNamespace(
+            note=lambda _pod, _step, message, *, container: self.noted.append((container, message))
+        )
+        services: Any = SimpleNamespace(
+            runtime=Brokenness(), events=self.events, history=history, clock=lambda: NOW
+        )
         self.prober = Prober(services, self.changes.set)
 
     def probe(self, kind: str, **fields: Any) -> core_v1.Probe:
@@ -284,6 +290,14 @@ async def test_a_hundred_failures_a_second_are_not_a_hundred_events(stage: Stage
     stage.sync(stage.container(readiness={}))
     await stage.asked("/readiness", 20)
     assert len(stage.events.said) <= 1 + len(stage.web.asked) // 20
+
+
+async def test_a_success_is_noted_when_it_changes_the_verdict(stage: Stage) -> None:
+    container = stage.container(startup={}, readiness={})
+    stage.sync(container, period="10")
+    await stage.health(HEALTHY)
+    await stage.asked("/readiness", 3)
+    assert stage.noted == [("web", "startup probe succeeded"), ("web", "readiness probe succeeded")]
 
 
 async def test_another_period_holds_at_once_for_probes_that_sleep(stage: Stage) -> None:
