@@ -9,7 +9,6 @@ side by side.
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import os
 import re
 import socket
@@ -19,11 +18,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-DEFAULT_FILE = Path("/etc/minipod/config.yaml")
+from minipod.config_values import (
+    absolute,
+    address,
+    cgroup_name,
+    cidr,
+    dns_subdomain,
+    duration,
+    durations,
+    interface_name,
+    pairs,
+    quantities,
+    size,
+    switch,
+    thresholds,
+    words,
+)
 
-UNITS_OF_TIME = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-IFNAMSIZ = 15
-"""Longest network interface name (netdevice(7): IFNAMSIZ less the final NUL)."""
+DEFAULT_FILE = Path("/etc/minipod/config.yaml")
 
 
 class ConfigError(ValueError):
@@ -37,6 +49,20 @@ class CgroupEnforcement(StrEnum):
     BEST_EFFORT = "best-effort"
 
 
+class StopPolicy(StrEnum):
+    """What becomes of the pods when the service is stopped (a restart leaves them running in any case)."""
+
+    KEEP = "keep"
+    STOP = "stop"
+
+
+class SwapBehavior(StrEnum):
+    """KubeletConfiguration memorySwap.swapBehavior: no swap for pods, or each its share (KEP-2400)."""
+
+    NO_SWAP = "NoSwap"
+    LIMITED_SWAP = "LimitedSwap"
+
+
 class LogFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
@@ -47,82 +73,6 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-
-
-def duration(text: str) -> float:
-    """Seconds in a Go duration such as "10s", "1m30s" or "500ms" (metav1.Duration); a bare number is seconds."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError('expected a duration such as "10s", "1m30s" or "500ms"')
-    return sum(float(number) * UNITS_OF_TIME[unit] for number, unit in parts)
-
-
-def size(text: str) -> int:
-    """Bytes in a Kubernetes quantity such as "10Mi"."""
-    from minipod.api import quantity
-
-    return quantity.value(text)
-
-
-def cidr(text: str) -> str:
-    """An IPv4 range such as "10.64.0.0/16"."""
-    network = ipaddress.IPv4Network(text)
-    if network.prefixlen > 30:
-        raise ValueError("expected a range of at least four addresses (/30)")
-    return str(network)
-
-
-def address(text: str) -> str:
-    """An IP address, or nothing."""
-    return str(ipaddress.ip_address(text)) if text else ""
-
-
-def interface_name(text: str) -> str:
-    """A network interface name the kernel takes."""
-    if not re.fullmatch(rf"[A-Za-z0-9_.-]{{1,{IFNAMSIZ}}}", text):
-        raise ValueError(f"expected an interface name of 1 to {IFNAMSIZ} letters, digits, '.', '_' or '-'")
-    return text
-
-
-def dns_subdomain(text: str) -> str:
-    """A DNS subdomain in lower case, as Kubernetes wants node names."""
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", text):
-        raise ValueError("expected lower-case letters, digits, '-' and '.' (a DNS subdomain)")
-    return text
-
-
-def cgroup_name(text: str) -> str:
-    """A cgroup path relative to the cgroup2 mount, without leading slash and without dots."""
-    if not re.fullmatch(r"[A-Za-z0-9_:@-][A-Za-z0-9_.:@-]*(/[A-Za-z0-9_:@-][A-Za-z0-9_.:@-]*)*", text):
-        raise ValueError('expected a relative cgroup path such as "minipod" or "system.slice/minipod"')
-    return text
-
-
-def absolute(text: str) -> Path:
-    """An absolute path."""
-    path = Path(text)
-    if not path.is_absolute():
-        raise ValueError("expected an absolute path")
-    return path
-
-
-def words(text: str) -> tuple[str, ...]:
-    """A comma-separated list."""
-    return tuple(part for part in (p.strip() for p in text.split(",")) if part)
-
-
-def pairs(text: str) -> Mapping[str, str]:
-    """Labels as key=value,key=value."""
-    return dict(_pair(word) for word in words(text))
-
-
-def _pair(word: str) -> tuple[str, str]:
-    key, equals, value = word.partition("=")
-    if not equals:
-        raise ValueError(f'expected key=value, got "{word}"')
-    return key, value
 
 
 def default_node_name() -> str:
@@ -177,6 +127,67 @@ class Config:
     )
     container_log_max_size: int = _key(size, "10Mi", "size at which a container's log is rotated")
     container_log_max_files: int = _key(int, "5", "files kept of one container's log")
+    pod_pids_limit: int = _key(int, "-1", "processes of one pod at most; -1: no limit")
+    single_process_oom_kill: bool = _key(
+        switch, "false", "true: out of memory kills one process of a container; false: all of it"
+    )
+    memory_qos: bool = _key(
+        switch, "false", "true: memory.min and memory.high from requests and limits (KEP-2570)"
+    )
+    memory_throttling_factor: float = _key(
+        float, "0.9", "with memoryQoS: how much of the room above the request is used before throttling"
+    )
+    swap_behavior: SwapBehavior = _key(SwapBehavior, "NoSwap", "swap for pods: NoSwap or LimitedSwap")
+    system_reserved: Mapping[str, str] = _key(
+        quantities, "", "kept for the system, not allocatable: cpu=500m,memory=256Mi,..."
+    )
+    kube_reserved: Mapping[str, str] = _key(quantities, "", "kept for minipod itself, not allocatable")
+    enforce_node_allocatable: tuple[str, ...] = _key(
+        words, "pods", "pods: all pods together stay within capacity less what is reserved; none"
+    )
+    eviction_hard: Mapping[str, str] = _key(
+        thresholds,
+        "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<15%,imagefs.inodesFree<5%",
+        "pods are evicted at once below these",
+    )
+    eviction_soft: Mapping[str, str] = _key(
+        thresholds, "", "pods are evicted below these after their grace period"
+    )
+    eviction_soft_grace_period: Mapping[str, float] = _key(
+        durations, "", "how long a soft threshold must be crossed: memory.available=90s,..."
+    )
+    eviction_max_pod_grace_period: int = _key(
+        int, "0", "seconds a pod gets at most when it is evicted for a soft threshold; 0: its own"
+    )
+    eviction_minimum_reclaim: Mapping[str, str] = _key(
+        thresholds, "", "how much to free beyond a threshold: nodefs.available=500Mi,..."
+    )
+    eviction_pressure_transition_period: float = _key(
+        duration, "5m", "how long a pressure condition stays after the pressure has gone"
+    )
+    image_gc_high_threshold_percent: int = _key(int, "85", "disk use from which unused images are deleted")
+    image_gc_low_threshold_percent: int = _key(int, "80", "disk use down to which unused images are deleted")
+    image_minimum_gc_age: float = _key(duration, "2m", "an unused image is kept at least this long")
+    image_maximum_gc_age: float = _key(
+        duration, "0", "an image unused for this long is deleted in any case; 0: never"
+    )
+    maximum_dead_containers_per_container: int = _key(
+        int, "1", "ended attempts kept of each container; -1: all"
+    )
+    maximum_dead_containers: int = _key(int, "-1", "ended attempts kept on the node; -1: any number")
+    minimum_container_ttl: float = _key(duration, "0", "an ended attempt is kept at least this long")
+    shutdown_grace_period: float = _key(
+        duration, "30s", "at a shutdown of the machine: how long all pods together may take to end; 0: none"
+    )
+    shutdown_grace_period_critical_pods: float = _key(
+        duration, "10s", "the part of it that is kept for critical pods"
+    )
+    pods_on_stop: StopPolicy = _key(
+        StopPolicy, "keep", "when the service is stopped: keep pods running, or stop them"
+    )
+    listen: tuple[str, ...] = _key(
+        words, "", "addresses of the API over HTTPS: 127.0.0.1:6443,...; none: the unix socket only"
+    )
     log_format: LogFormat = _key(LogFormat, "text", "the daemon's own log: text or json")
     log_level: LogLevel = _key(LogLevel, "info", "debug, info, warning or error")
 
@@ -209,10 +220,21 @@ class Config:
         return cls(**values)
 
 
+_ABBREVIATIONS = {
+    "cidr": "CIDR",
+    "ip": "IP",
+    "dns": "DNS",
+    "gc": "GC",
+    "oom": "OOM",
+    "qos": "QoS",
+    "ttl": "TTL",
+}
+
+
 def camel(name: str) -> str:
     """node_name -> nodeName, the spelling in the file; abbreviations as Kubernetes spells them (podCIDR, nodeIP)."""
     first, *rest = name.split("_")
-    return first + "".join(w.upper() if w in ("cidr", "ip", "dns") else w.title() for w in rest)
+    return first + "".join(_ABBREVIATIONS.get(word, word.title()) for word in rest)
 
 
 def flag_name(name: str) -> str:

@@ -25,6 +25,7 @@ LAYERS = {
     "manifests": 8,
     "cli": 9,
     "config": 9,
+    "config_values": 9,
     "daemon": 9,
     "logging_setup": 9,
     "__main__": 9,

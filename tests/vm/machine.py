@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,10 @@ class Machine:
         with self.disk.open("wb") as file:
             file.truncate(DISK_SIZE)
         subprocess.run(["mkfs.ext4", "-q", "-F", str(self.disk)], check=True)
+
+    def pass_on(self, words: Sequence[str]) -> None:
+        """Options for the pytest that runs inside."""
+        (self.out / "pytest-options").write_text("".join(f"{word}\n" for word in words))
 
     def boot(self, phase: str, *, timeout: float) -> int:
         """Boot, run the tests of this phase, power off; the guest's exit status. Raises RuntimeError without one."""

@@ -22,7 +22,9 @@ PHASES = ("first", "reboot")
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--results", type=Path, help="directory for JUnit files and logs")
+    parser.add_argument("--phase", action="append", choices=PHASES, help="boot only for these")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for everything")
+    parser.add_argument("pytest", nargs="*", help="after --: options for pytest in the machine")
     options = parser.parse_args()
     if lacking := needs():
         print(
@@ -35,7 +37,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mptvm", dir="/var/tmp") as directory:
         machine = Machine(directory=Path(directory), checkout=ROOT)
         machine.make_disk()
-        for phase in PHASES:
+        machine.pass_on(options.pytest)
+        for phase in options.phase or PHASES:
             began = time.monotonic()
             try:
                 status = machine.boot(phase, timeout=max(1.0, deadline - began))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from minipod.config import CgroupEnforcement, Config, ConfigError, camel, duration, env_name, flag_name
+from minipod.config import CgroupEnforcement, Config, ConfigError, camel, env_name, flag_name
+from minipod.config_values import duration
 
 
 @pytest.fixture
@@ -39,6 +40,18 @@ def test_lists_and_maps_of_the_file_are_read(file: Path) -> None:
     assert config.node_labels == {"disk": "ssd"}
 
 
+def test_thresholds_are_read_as_flags_and_as_maps(file: Path) -> None:
+    file.write_text(
+        "evictionSoft: {memory.available: 10%}\nevictionSoftGracePeriod: {memory.available: 1m30s}\n"
+    )
+    config = Config.from_sources(
+        file=file, environ={}, flags={"eviction_hard": "memory.available<100Mi,nodefs.available<5%"}
+    )
+    assert config.eviction_soft == {"memory.available": "10%"}
+    assert config.eviction_soft_grace_period == {"memory.available": 90.0}
+    assert config.eviction_hard == {"memory.available": "100Mi", "nodefs.available": "5%"}
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -50,6 +63,13 @@ def test_lists_and_maps_of_the_file_are_read(file: Path) -> None:
         ({"cgroup_enforcement": "lax"}, "--cgroup-enforcement: 'lax' is not a valid"),
         ({"crash_loop_initial": "10 s"}, "--crash-loop-initial: expected a duration"),
         ({"log_level": "loud"}, "--log-level: "),
+        (
+            {"eviction_hard": "disk.left<5%"},
+            "--eviction-hard: disk.left: expected a signal, one of memory.available",
+        ),
+        ({"eviction_soft": "memory.available<120%"}, "at most 100%"),
+        ({"system_reserved": "cpu=many"}, "--system-reserved: "),
+        ({"memory_qos": "yes"}, "--memory-qos: expected true or false"),
         ({"node_name": "Not_A_Name"}, "--node-name: expected lower-case"),
     ],
 )
