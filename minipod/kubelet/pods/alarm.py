@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from minipod.api import core_v1
 from minipod.kubelet.backoff import MICROSECONDS, retry_delay
@@ -17,6 +17,11 @@ def what_wakes(pod: core_v1.Pod) -> tuple[object, ...]:
     gated = [(c.type, c.status) for c in pod.status.conditions if c.type in gates] if gates else []
     period = meta.annotations.get(PERIOD_ANNOTATION)
     return meta.generation, meta.deletionTimestamp, meta.deletionGracePeriodSeconds, period, gated
+
+
+def earliest(moments: Iterable[int | None]) -> int | None:
+    """None: never."""
+    return min((m for m in moments if m is not None), default=None)
 
 
 class Alarm:

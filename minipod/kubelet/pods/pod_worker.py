@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from minipod.api import core_v1, timestamps
 from minipod.api.errors import StatusError
 from minipod.kubelet import events
 from minipod.kubelet.backoff import MICROSECONDS
 from minipod.kubelet.pods.actions import Kill, PodActions, compute_pod_actions
-from minipod.kubelet.pods.alarm import Alarm, Retries, what_wakes
+from minipod.kubelet.pods.alarm import Alarm, Retries, earliest, what_wakes
 from minipod.kubelet.pods.container_starter import ContainerStarter
 from minipod.kubelet.pods.finisher import End, Finisher
 from minipod.kubelet.pods.limits import active_deadline, judge
@@ -27,6 +27,7 @@ from minipod.kubelet.pods.resize import RESTART_MESSAGE
 from minipod.kubelet.pods.resizer import Resizer
 from minipod.kubelet.pods.sandbox import PodSandbox
 from minipod.kubelet.pods.stopper import Stopper
+from minipod.kubelet.pods.verdict import Verdict, recall, record
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.generate import Failed
 from minipod.kubelet.status.pod_reporter import PodReporter, go_duration
@@ -57,13 +58,12 @@ class PodWorker:
         self._on_done = on_done
         self._alarm = Alarm(services.clock)
         self._gone = False
-        self._shutdown_grace: float | None = None
-        self._shut_down = asyncio.Event()
+        self._shutting_down = False
+        self._ended = asyncio.Event()
         self._completed = False
         """Nothing of the pod is to run again."""
         self._seen_to = End.NONE
         """Which end has been seen to: the last status is written, its room is free."""
-        self._failed = _failure_on_record(pod)
         self._decision: PodActions | None = None
         """The last one that was reported: who is held back is so until it has been started."""
         self._restarts: dict[str, str] = {}
@@ -72,6 +72,10 @@ class PodWorker:
         """Ids of latest attempts that were killed to be replaced: their end is no success."""
         self._retries = Retries(services.clock, initial=SYNC_RETRY_INITIAL, maximum=SYNC_RETRY_MAXIMUM)
         self.sandbox = PodSandbox(pod, services)
+        verdict = recall(pod, self.sandbox.context.shared_dir)
+        self._failed = verdict.failed if verdict else None
+        self._grace_limit = verdict.left(services.clock()) if verdict else None
+        """Seconds, an upper bound for the pod's own grace period."""
         self._containers = ContainerStarter(self.sandbox, services)
         self._starter = PodStarter(
             self.sandbox, self._containers, services, called_off=lambda: self._end is not End.NONE
@@ -132,9 +136,30 @@ class PodWorker:
 
     async def shut_down(self, grace: float | None) -> None:
         """End the pod's processes (within `grace` seconds, if given) and start none; the Pod stays in the API."""
-        self._shutdown_grace = float("inf") if grace is None else grace
+        self._shutting_down = True
+        self._limit_grace(grace)
         self._alarm.ring()
-        await self._shut_down.wait()
+        await self._ended.wait()
+
+    def evict(self, failed: Failed, *, grace: float) -> bool:
+        """End the pod for good within `grace` seconds at most; its status becomes Failed, with a Warning event.
+
+        It holds across a kill of the daemon. False: the pod has ended already, or is about to. See also `ended`.
+        """
+        if self._failed or self._completed or self._seen_to is not End.NONE:
+            return False
+        if self._end is not End.DELETION:
+            until = self._services.clock() + round(grace * MICROSECONDS)
+            record(self.sandbox.context.shared_dir, Verdict(failed, until))
+        self._failed = failed
+        self._limit_grace(grace)
+        self._event(events.WARNING, failed.reason, failed.message)
+        self._alarm.ring()
+        return True
+
+    async def ended(self) -> None:
+        """Return once an evicted, completed or deleted pod has left nothing that takes room."""
+        await self._ended.wait()
 
     async def stop(self) -> None:
         """Stop working; the pod lives on."""
@@ -149,7 +174,7 @@ class PodWorker:
             while not await self._step():
                 pass
         finally:
-            self._shut_down.set()
+            self._ended.set()
         await self._observer.stop()
         self._on_done(self)
 
@@ -172,7 +197,7 @@ class PodWorker:
     def _end(self) -> End:
         if self._gone or self.pod.metadata.deletionTimestamp:
             return End.DELETION
-        if self._shutdown_grace is not None:
+        if self._shutting_down:
             return End.SHUTDOWN
         return End.COMPLETED if self._completed or self._failed else End.NONE
 
@@ -221,7 +246,7 @@ class PodWorker:
             self._completed = True
             return False, None
         deadline = active_deadline(self.pod, self._reporter.start_time(self.pod))
-        return True, _earliest([due, actions.wake_at, self._starter.wake_at(actions.start), deadline])
+        return True, earliest([due, actions.wake_at, self._starter.wake_at(actions.start), deadline])
 
     async def _settled(self) -> Observation:
         """A look, in which nothing outlives its sandbox: how it ended is to be known when it is decided on."""
@@ -299,11 +324,12 @@ class PodWorker:
             if self.sandbox.present:
                 await self.sandbox.release()
             self._seen_to = End.COMPLETED
+            self._ended.set()
 
     async def _bring_to_end(self, ending: End) -> tuple[bool, int | None]:
         """Stop what runs; once nothing does, see to what is left of the pod. Done when that has to be waited for."""
         if self._seen_to is not End.NONE and ending is not End.DELETION:
-            self._shut_down.set()
+            self._ended.set()
             return True, None
         self._observer.prober.stop_liveness_and_startup()
         seen = self._look()
@@ -311,7 +337,7 @@ class PodWorker:
             message = f"Stopping container {container.name}"
             self._event(events.NORMAL, events.KILLING, message, container.name)
         due = await self._stopper.advance(
-            self.pod, gone=self._gone, limit=self._shutdown_grace, pod_ip=self.sandbox.pod_ip
+            self.pod, gone=self._gone, limit=self._grace_limit, pod_ip=self.sandbox.pod_ip
         )
         if self._stopper.running():
             if not self._gone:
@@ -320,8 +346,7 @@ class PodWorker:
         self._containers.clear()
         await self._finisher.finish(self.pod, ending, gone=self._gone)
         self._seen_to = ending
-        if ending is End.SHUTDOWN:
-            self._shut_down.set()
+        self._ended.set()
         return True, None
 
     # -- reporting -------------------------------------------------------------------------------------------------
@@ -356,6 +381,10 @@ class PodWorker:
     def _names(self) -> dict[str, str]:
         return {"pod": f"{self.pod.metadata.namespace}/{self.pod.metadata.name}", "uid": self.uid}
 
+    def _limit_grace(self, grace: float | None) -> None:
+        if grace is not None:
+            self._grace_limit = grace if self._grace_limit is None else min(grace, self._grace_limit)
+
     def _retry_later(self, why: str) -> int:
         at = self._retries.failed()
         delay = go_duration((at - self._services.clock()) / MICROSECONDS)
@@ -366,14 +395,3 @@ class PodWorker:
 def _is_no_habit(sandbox: SandboxStatus, now: int) -> bool:
     """Whether a sandbox that died is the pod's first or lived for a while: then nothing has to be slowed down."""
     return sandbox.attempt == 0 or now - sandbox.created_at > LONG_LIFE * MICROSECONDS
-
-
-def _failure_on_record(pod: core_v1.Pod) -> Failed | None:
-    """A Pod that the kubelet failed before it was restarted stays failed."""
-    if pod.status.phase == "Failed" and pod.status.reason:
-        return Failed(pod.status.reason, pod.status.message or "")
-    return None
-
-
-def _earliest(moments: Iterable[int | None]) -> int | None:
-    return min((m for m in moments if m is not None), default=None)

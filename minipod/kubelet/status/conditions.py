@@ -30,7 +30,7 @@ def pod_conditions(
 ) -> list[core_v1.PodCondition]:
     """`now` becomes the time of those whose status has changed; conditions of other writers are kept as they are.
 
-    `more`: what else the kubelet says, dated already (of a resize).
+    `more`: what else the kubelet says, dated already (of a resize, of an eviction).
     """
     sidecars = {c.name for c in pod.spec.initContainers if is_sidecar(c)}
     needed = [*(s for s in init if s.name in sidecars), *main]
@@ -58,7 +58,8 @@ def pod_conditions(
                 observedGeneration=pod.metadata.generation,
             )
         )
-    others = [c for c in pod.status.conditions if c.type not in OWN_CONDITIONS]
+    said = OWN_CONDITIONS | {c.type for c in more}
+    others = [c for c in pod.status.conditions if c.type not in said]
     return [*conditions, *more, *others]
 
 

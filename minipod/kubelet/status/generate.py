@@ -29,6 +29,7 @@ from minipod.kubelet.status.records import History
 
 __all__ = ["Failed", "PodView", "ShownResources", "Waiting", "generate_status", "terminated_state"]
 
+DISRUPTION_TARGET = "DisruptionTarget"
 
 ShownResources = tuple[dict[str, str], core_v1.ResourceRequirements]
 """A container status' allocatedResources, and the resources in force."""
@@ -42,6 +43,8 @@ class Failed:
     message: str
     rejected: bool = False
     """The pod was not let in: there is nothing to say of its containers."""
+    disrupted: bool = False
+    """The pod was ended for the node's sake: it gets the condition DisruptionTarget (KEP-3329)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +115,28 @@ def generate_status(pod: core_v1.Pod, view: PodView, *, now: str) -> core_v1.Pod
             main,
             phase=coming,
             sandbox_ready=view.sandbox_ready and (running or coming not in FINAL_PHASES),
-            more=view.conditions,
+            more=[*view.conditions, *_disruption(pod, failed, now)],
             now=now,
         ),
         observedGeneration=pod.metadata.generation,
     )
+
+
+def _disruption(pod: core_v1.Pod, failed: Failed | None, now: str) -> list[core_v1.PodCondition]:
+    """Said together with the final phase, not before: https://kep.k8s.io/3329."""
+    if failed is None or not failed.disrupted:
+        return []
+    old = next((c for c in pod.status.conditions if c.type == DISRUPTION_TARGET), None)
+    return [
+        core_v1.PodCondition(
+            type=DISRUPTION_TARGET,
+            status="True",
+            reason="TerminationByKubelet",
+            message=failed.message,
+            lastTransitionTime=old.lastTransitionTime if old and old.status == "True" else now,
+            observedGeneration=pod.metadata.generation,
+        )
+    ]
 
 
 def _rejected(pod: core_v1.Pod, view: PodView, failed: Failed) -> core_v1.PodStatus:

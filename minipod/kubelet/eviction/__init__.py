@@ -1,0 +1,1 @@
+"""Keeps the node alive when memory, disk or process ids run out: it frees what nobody needs, then ends pods."""
