@@ -157,7 +157,7 @@ class Config:
         durations, "", "how long a soft threshold must be crossed: memory.available=90s,..."
     )
     eviction_max_pod_grace_period: int = _key(
-        int, "0", "seconds a pod gets at most when it is evicted for a soft threshold; 0: its own"
+        int, "0", "seconds a pod gets at most when it is evicted for a soft threshold; 0: none"
     )
     eviction_minimum_reclaim: Mapping[str, str] = _key(
         thresholds, "", "how much to free beyond a threshold: nodefs.available=500Mi,..."

@@ -28,6 +28,7 @@ from minipod.client.inprocess import InProcessClient
 from minipod.config import Config
 from minipod.images.store import ImageStore
 from minipod.kubelet.backoff import BackOffPolicy
+from minipod.kubelet.eviction.types import EvictionSettings, eviction_settings
 from minipod.kubelet.host_facts import read_host_facts
 from minipod.kubelet.kubelet import Kubelet
 from minipod.kubelet.node_status import node_labels
@@ -152,6 +153,9 @@ class Node:
             enforcement=CgroupEnforcement(config.cgroup_enforcement),
             pod_cidr=config.pod_cidr,
             max_pods=config.max_pods,
+            system_reserved=config.system_reserved,
+            kube_reserved=config.kube_reserved,
+            eviction=_eviction(config),
             cluster_domain=config.cluster_domain,
             cluster_dns=config.cluster_dns,
             allowed_unsafe_sysctls=config.allowed_unsafe_sysctls,
@@ -179,6 +183,20 @@ class Node:
 
         task.add_done_callback(done)
         stack.push_async_callback(cancel)
+
+
+def _eviction(config: Config) -> EvictionSettings:
+    try:
+        return eviction_settings(
+            hard=config.eviction_hard,
+            soft=config.eviction_soft,
+            soft_grace=config.eviction_soft_grace_period,
+            minimum_reclaim=config.eviction_minimum_reclaim,
+            max_pod_grace=config.eviction_max_pod_grace_period,
+            transition_period=config.eviction_pressure_transition_period,
+        )
+    except ValueError as error:
+        raise StartupError(str(error)) from error
 
 
 async def _part(

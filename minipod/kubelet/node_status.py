@@ -6,14 +6,16 @@ https://kubernetes.io/docs/reference/node/node-status/
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from minipod import __version__
-from minipod.api import codec, core_v1, meta_v1, quantity, timestamps
+from minipod.api import codec, core_v1, meta_v1, timestamps
 from minipod.api.errors import StatusError
 from minipod.api.scheme import NODES
 from minipod.client.interface import Client
 from minipod.images.types import Image
+from minipod.kubelet import node_resources
+from minipod.kubelet.eviction.types import Pressure
 from minipod.kubelet.settings import CgroupEnforcement, HostFacts, NodeSettings
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,22 @@ MAX_IMAGES = 50
 
 CGROUP_CONDITION = "CgroupLimitsEnforced"
 
+PRESSURE_WORDS = {
+    Pressure.MEMORY: (
+        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    ),
+    Pressure.DISK: (
+        ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+    ),
+    Pressure.PID: (
+        ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+    ),
+}
+"""Reason and message of each condition, without and under pressure."""
+
 
 def node_labels(host: HostFacts, node_name: str, more: dict[str, str]) -> dict[str, str]:
     """The well-known labels every kubelet gives its node, and the configured ones."""
@@ -37,7 +55,9 @@ def node_labels(host: HostFacts, node_name: str, more: dict[str, str]) -> dict[s
     }
 
 
-def build_node(settings: NodeSettings, images: Iterable[Image], *, now: str) -> core_v1.Node:
+def build_node(
+    settings: NodeSettings, images: Iterable[Image], *, now: str, pressures: Collection[Pressure] = ()
+) -> core_v1.Node:
     """The Node as this kubelet wants it to be; `now` (RFC 3339) dates its conditions."""
     return core_v1.Node(
         metadata=meta_v1.ObjectMeta(name=settings.node_name, labels=dict(settings.labels)),
@@ -46,9 +66,9 @@ def build_node(settings: NodeSettings, images: Iterable[Image], *, now: str) -> 
         ),
         status=core_v1.NodeStatus(
             addresses=_addresses(settings),
-            capacity=_capacity(settings),
-            allocatable=_capacity(settings),
-            conditions=_conditions(settings, now),
+            capacity=node_resources.texts(node_resources.capacity(settings)),
+            allocatable=node_resources.texts(node_resources.allocatable(settings)),
+            conditions=_conditions(settings, now, pressures),
             nodeInfo=_info(settings.host),
             images=_images(images),
         ),
@@ -91,20 +111,6 @@ def _addresses(settings: NodeSettings) -> list[core_v1.NodeAddress]:
     return [*found, core_v1.NodeAddress(type="Hostname", address=settings.node_name)]
 
 
-def _capacity(settings: NodeSettings) -> dict[str, str]:
-    host = settings.host
-    amounts = {
-        "cpu": quantity.canonical(f"{host.cpu_capacity_millis}m"),
-        "memory": f"{host.memory_capacity // 1024}Ki",
-        "pods": str(settings.max_pods),
-    }
-    if host.ephemeral_storage:
-        amounts["ephemeral-storage"] = f"{host.ephemeral_storage // 1024}Ki"
-    for size, total in host.hugepages.items():
-        amounts[f"hugepages-{size}"] = quantity.format_binary(total)
-    return amounts
-
-
 def _info(host: HostFacts) -> core_v1.NodeSystemInfo:
     return core_v1.NodeSystemInfo(
         architecture=host.architecture,
@@ -120,7 +126,9 @@ def _info(host: HostFacts) -> core_v1.NodeSystemInfo:
     )
 
 
-def _conditions(settings: NodeSettings, now: str) -> list[core_v1.NodeCondition]:
+def _conditions(
+    settings: NodeSettings, now: str, pressures: Collection[Pressure]
+) -> list[core_v1.NodeCondition]:
     def condition(type_: str, status: bool, reason: str, message: str) -> core_v1.NodeCondition:
         return core_v1.NodeCondition(
             type=type_,
@@ -132,11 +140,7 @@ def _conditions(settings: NodeSettings, now: str) -> list[core_v1.NodeCondition]
         )
 
     return [
-        condition(
-            "MemoryPressure", False, "KubeletHasSufficientMemory", "kubelet has sufficient memory available"
-        ),
-        condition("DiskPressure", False, "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        condition("PIDPressure", False, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        *(condition(p, p in pressures, *PRESSURE_WORDS[p][p in pressures]) for p in Pressure),
         condition("Ready", True, "KubeletReady", "kubelet is posting ready status"),
         condition(CGROUP_CONDITION, not settings.missing_controllers, *_cgroup_state(settings)),
     ]

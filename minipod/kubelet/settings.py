@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from minipod.kubelet.backoff import BackOffPolicy
+from minipod.kubelet.eviction.types import EvictionSettings
 
 
 class CgroupEnforcement(StrEnum):
@@ -61,6 +62,11 @@ class NodeSettings:
     max_pods: int = 110
     pod_pids_limit: int = 0
     """pids.max of every pod; 0: none."""
+    system_reserved: Mapping[str, str] = field(default_factory=dict)
+    """Quantities by resource name that are kept for the system: not allocatable."""
+    kube_reserved: Mapping[str, str] = field(default_factory=dict)
+    """The same, kept for minipod itself."""
+    eviction: EvictionSettings = field(default_factory=EvictionSettings)
     cluster_domain: str = "cluster.local"
     cluster_dns: tuple[str, ...] = ()
     allowed_unsafe_sysctls: tuple[str, ...] = ()

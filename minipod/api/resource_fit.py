@@ -1,0 +1,106 @@
+"""Whether what a pod asks for fits beside what is taken on a node: counted as the scheduler and the kubelet count.
+
+Rules: Kubernetes' NodeResourcesFit plugin, which the kubelet's admission shares. Pure.
+https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from minipod.api import pod_resources
+from minipod.api.core_v1 import Container, ContainerStatus, Pod
+from minipod.api.pod_resources import CPU, HUGE_PAGES, MEMORY, Amounts
+
+PODS = "pods"
+EPHEMERAL_STORAGE = "ephemeral-storage"
+
+
+@dataclass(frozen=True, slots=True)
+class Insufficient:
+    """One resource of which too little is left, in cores, bytes or pieces."""
+
+    resource: str
+    requested: Fraction
+    used: Fraction
+    capacity: Fraction
+
+    @property
+    def ever(self) -> bool:
+        """Whether the node could hold it if nothing else were there."""
+        return self.requested <= self.capacity
+
+    def __str__(self) -> str:
+        """The kubelet's sentence; cpu in thousandths of a core."""
+        numbers = [units(self.resource, n) for n in (self.requested, self.used, self.capacity)]
+        return "Node didn't have enough resource: {}, requested: {}, used: {}, capacity: {}".format(
+            self.resource, *numbers
+        )
+
+
+def insufficient(pod: Pod, allocatable: Amounts, others: Iterable[Pod]) -> list[Insufficient]:
+    """Every resource that is too scarce, in Kubernetes' order; [] when the pod fits.
+
+    `others`: the pods that are on the node already, those that have ended left out.
+    """
+    others = list(others)
+    found = []
+    count = Fraction(len(others))
+    if PODS in allocatable and count + 1 > allocatable[PODS]:
+        found.append(Insufficient(PODS, Fraction(1), count, allocatable[PODS]))
+    asked = requests(pod)
+    used = sum_of(requests(other) for other in others)
+    zero = Fraction(0)
+    for name in _in_order(asked):
+        wanted, taken, whole = asked[name], used.get(name, zero), allocatable.get(name, zero)
+        if wanted > 0 and wanted + taken > whole:
+            found.append(Insufficient(name, wanted, taken, whole))
+    return found
+
+
+def requests(pod: Pod) -> Amounts:
+    """What the pod holds of a node: what it asks for, and what a resize that has not shrunk it yet still has.
+
+    By the init container and sidecar rule, pod-level requests and overhead included.
+    """
+    asked = pod_resources.amounts(pod_resources.pod_requests(pod))
+    held = {status.name: status.allocatedResources for status in _statuses(pod) if status.allocatedResources}
+    if not held or pod.spec.resources is not None:
+        return asked
+    more: Amounts = {}
+    for container in _lasting(pod):
+        own = pod_resources.amounts(container.resources.requests if container.resources else {})
+        for name, amount in pod_resources.amounts(held.get(container.name, {})).items():
+            surplus = amount - own.get(name, Fraction(0))
+            if surplus > 0:
+                more[name] = more.get(name, Fraction(0)) + surplus
+    return sum_of((asked, more))
+
+
+def sum_of(many: Iterable[Amounts]) -> Amounts:
+    sums: Amounts = {}
+    for one in many:
+        for name, amount in one.items():
+            sums[name] = sums.get(name, Fraction(0)) + amount
+    return sums
+
+
+def units(name: str, amount: Fraction) -> int:
+    """As Kubernetes counts in its messages: thousandths of a core, bytes, pieces."""
+    return math.ceil(amount * 1000) if name == CPU else math.ceil(amount)
+
+
+def _in_order(asked: Mapping[str, Fraction]) -> list[str]:
+    first = [name for name in (CPU, MEMORY, EPHEMERAL_STORAGE) if name in asked]
+    return first + sorted(name for name in asked if name.startswith(HUGE_PAGES))
+
+
+def _statuses(pod: Pod) -> list[ContainerStatus]:
+    return [*pod.status.initContainerStatuses, *pod.status.containerStatuses]
+
+
+def _lasting(pod: Pod) -> list[Container]:
+    return [*(c for c in pod.spec.initContainers if pod_resources.is_sidecar(c)), *pod.spec.containers]
