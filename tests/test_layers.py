@@ -28,6 +28,7 @@ LAYERS = {
     "config_values": 9,
     "daemon": 9,
     "logging_setup": 9,
+    "systemd": 9,
     "__main__": 9,
 }
 """First part of a module's name below minipod -> its layer."""

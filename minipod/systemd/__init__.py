@@ -1,0 +1,1 @@
+"""minipod as a service of systemd: its units, and what becomes of pods when it is stopped."""
