@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 
 from minipod.api import core_v1, timestamps
@@ -22,6 +22,7 @@ from minipod.client.node import NodeConnection
 from minipod.images.errors import ImageError
 from minipod.images.store import ImageStore
 from minipod.kubelet import events
+from minipod.kubelet.arrivals import Arrivals
 from minipod.kubelet.containers.cgroups import qos_weights
 from minipod.kubelet.history.journal import PodHistory
 from minipod.kubelet.node_status import build_node, register_node, write_status
@@ -29,6 +30,8 @@ from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.server.server import NodeServer
 from minipod.kubelet.services import Services, wall_clock_us
 from minipod.kubelet.settings import NodeSettings
+from minipod.kubelet.shutdown.ending import end_in_order
+from minipod.kubelet.shutdown.order import Group
 from minipod.kubelet.status.manager import StatusManager
 from minipod.kubelet.status.records import LABEL_IMAGE_ID
 from minipod.linux.cgroup2 import cgroup
@@ -68,6 +71,9 @@ class Kubelet:
             clock=clock,
         )
         self._workers: dict[str, PodWorker] = {}
+        self._arrivals = Arrivals(
+            runs=lambda uid: runtime.status(uid) is not None, start=self._start_worker
+        )
         self._selector = f"spec.nodeName={settings.node_name}"
         self._pods = Informer(
             client,
@@ -102,6 +108,7 @@ class Kubelet:
         self._subscriptions.callback(services.images.subscribe(self._images_changed))
         self._pods.start()
         await self._pods.synced()
+        self._arrivals.begin()
         self._image_task = asyncio.create_task(self._follow_images(), name="kubelet-images")
         services.events.node_event(
             services.settings.node_name, events.NORMAL, events.STARTING, "Starting kubelet."
@@ -112,6 +119,7 @@ class Kubelet:
         """Let go of everything; pods live on."""
         self._subscriptions.close()
         await self._pods.stop()
+        await self._arrivals.stop()
         if self._image_task:
             self._image_task.cancel()
             await asyncio.gather(self._image_task, return_exceptions=True)
@@ -125,17 +133,48 @@ class Kubelet:
 
         `grace`: seconds, an upper bound for each pod's own grace period. Returns the Pods, once all have ended.
         """
-        self._shutting_down = True
+        await self._begin_shutdown()
         workers = list(self._workers.values())
         await asyncio.gather(*(worker.shut_down(grace) for worker in workers))
         return [worker.pod for worker in workers]
 
+    async def shut_down_in_order(self, groups: Sequence[Group]) -> None:
+        """The same for a shutdown of the machine: group after group, each within its time (KEP-2712)."""
+        node_name = self._services.settings.node_name
+        message = "Shutdown manager detected shutdown event"
+        self._services.events.node_event(node_name, events.NORMAL, events.NODE_SHUTDOWN, message)
+        await self._begin_shutdown()
+        await end_in_order(self._workers, groups)
+
+    async def resume(self) -> None:
+        """The shutdown was called off: every pod runs again."""
+        self._shutting_down = False
+        self._image_news.set()
+        workers = list(self._workers.values())
+        self._workers.clear()
+        await asyncio.gather(*(worker.stop() for worker in workers))
+        for pod in self._pods.list():
+            self._pod_added(pod)
+
+    async def _begin_shutdown(self) -> None:
+        self._shutting_down = True
+        self._image_news.set()  # the Node says so, too
+        await self._arrivals.stop()
+
     # -- what happens ----------------------------------------------------------------------------------------------
 
     def _pod_added(self, pod: core_v1.Pod) -> None:
-        if not self._shutting_down:
-            self._workers[pod.metadata.uid or ""] = PodWorker(pod, self._services, self._worker_done)
-            self._weigh_qos_groups()
+        if self._shutting_down:
+            message = "The node is shutting down: the pod is not started before it is back"
+            self._services.events.pod_event(pod, events.WARNING, events.NODE_SHUTDOWN, message)
+        elif not self._arrivals.hold(pod):
+            self._start_worker(pod)
+
+    def _start_worker(self, pod: core_v1.Pod) -> PodWorker:
+        worker = PodWorker(pod, self._services, self._worker_done)
+        self._workers[worker.uid] = worker
+        self._weigh_qos_groups()
+        return worker
 
     def _pod_changed(self, before: core_v1.Pod, pod: core_v1.Pod) -> None:
         worker = self._workers.get(pod.metadata.uid or "")
@@ -143,11 +182,13 @@ class Kubelet:
             worker.update(pod)
             if before.metadata.generation != pod.metadata.generation:
                 self._weigh_qos_groups()  # its requests may have been resized
+        self._arrivals.update(pod)
 
     def _pod_gone(self, pod: core_v1.Pod) -> None:
         worker = self._workers.get(pod.metadata.uid or "")
         if worker is not None:
             worker.removed()
+        self._arrivals.gone(pod)
 
     def _worker_done(self, worker: PodWorker) -> None:
         self._workers.pop(worker.uid, None)
@@ -171,7 +212,12 @@ class Kubelet:
             self._image_news.clear()
             services = self._services
             assert self._node is not None
-            wanted = build_node(services.settings, services.images.list(), now=timestamps.now())
+            wanted = build_node(
+                services.settings,
+                services.images.list(),
+                now=timestamps.now(),
+                shutting_down=self._shutting_down,
+            )
             try:
                 self._node = await write_status(services.client, self._node, wanted.status)
             except StatusError as error:

@@ -44,6 +44,11 @@ PRESSURE_WORDS = {
 }
 """Reason and message of each condition, without and under pressure."""
 
+READY_WORDS = (
+    ("KubeletReady", "kubelet is posting ready status"),
+    ("KubeletNotReady", "node is shutting down"),
+)
+
 
 def node_labels(host: HostFacts, node_name: str, more: dict[str, str]) -> dict[str, str]:
     """The well-known labels every kubelet gives its node, and the configured ones."""
@@ -56,7 +61,12 @@ def node_labels(host: HostFacts, node_name: str, more: dict[str, str]) -> dict[s
 
 
 def build_node(
-    settings: NodeSettings, images: Iterable[Image], *, now: str, pressures: Collection[Pressure] = ()
+    settings: NodeSettings,
+    images: Iterable[Image],
+    *,
+    now: str,
+    pressures: Collection[Pressure] = (),
+    shutting_down: bool = False,
 ) -> core_v1.Node:
     """The Node as this kubelet wants it to be; `now` (RFC 3339) dates its conditions."""
     return core_v1.Node(
@@ -68,7 +78,7 @@ def build_node(
             addresses=_addresses(settings),
             capacity=node_resources.texts(node_resources.capacity(settings)),
             allocatable=node_resources.texts(node_resources.allocatable(settings)),
-            conditions=_conditions(settings, now, pressures),
+            conditions=_conditions(settings, now, pressures, shutting_down=shutting_down),
             nodeInfo=_info(settings.host),
             images=_images(images),
         ),
@@ -127,7 +137,7 @@ def _info(host: HostFacts) -> core_v1.NodeSystemInfo:
 
 
 def _conditions(
-    settings: NodeSettings, now: str, pressures: Collection[Pressure]
+    settings: NodeSettings, now: str, pressures: Collection[Pressure], *, shutting_down: bool
 ) -> list[core_v1.NodeCondition]:
     def condition(type_: str, status: bool, reason: str, message: str) -> core_v1.NodeCondition:
         return core_v1.NodeCondition(
@@ -141,7 +151,7 @@ def _conditions(
 
     return [
         *(condition(p, p in pressures, *PRESSURE_WORDS[p][p in pressures]) for p in Pressure),
-        condition("Ready", True, "KubeletReady", "kubelet is posting ready status"),
+        condition("Ready", not shutting_down, *READY_WORDS[shutting_down]),
         condition(CGROUP_CONDITION, not settings.missing_controllers, *_cgroup_state(settings)),
     ]
 

@@ -15,8 +15,11 @@ PODS = "minipod-pods.service"
 SLICE = "minipod.slice"
 UNITS = (SLICE, PODS, SOCKET, SERVICE)
 
-CGROUP_PARENT = f"{SLICE}/{PODS}"
-"""Below it all pods live, whatever becomes of the daemon: a cgroup that systemd has delegated."""
+DELEGATED = f"{SLICE}/{PODS}"
+"""The cgroup that systemd leaves to us, whatever becomes of the daemon. Its own files stay systemd's."""
+
+CGROUP_PARENT = f"{DELEGATED}/pods"
+"""Below it all pods live."""
 
 MARK = "# Written by minipod install."
 """First line of every file that is ours to replace and to remove."""
@@ -33,7 +36,7 @@ def unit_files(program: Sequence[str], *, socket: Path, cgroup_root: Path) -> Ma
     values = {
         "@DAEMON@": command_line(daemon),
         "@END_PODS@": command_line((*daemon, "--end-pods")),
-        "@GROUP@": command_line((str(cgroup_root / CGROUP_PARENT),)),
+        "@GROUP@": command_line((str(cgroup_root / DELEGATED),)),
         "@SOCKET@": path(socket),
         "@DECISION@": _DECISION,
     }

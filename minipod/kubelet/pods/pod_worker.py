@@ -60,6 +60,8 @@ class PodWorker:
         self._gone = False
         self._shutting_down = False
         self._ended = asyncio.Event()
+        self.first_sync = asyncio.Event()
+        """Set once the first sync is over: what could be started at once has been."""
         self._completed = False
         """Nothing of the pod is to run again."""
         self._seen_to = End.NONE
@@ -175,6 +177,7 @@ class PodWorker:
                 pass
         finally:
             self._ended.set()
+            self.first_sync.set()
         await self._observer.stop()
         self._on_done(self)
 
@@ -188,6 +191,7 @@ class PodWorker:
         except Exception:
             log.exception("sync failed", extra=self._names())
             deadline = self._retry_later("internal error")
+        self.first_sync.set()
         if self._seen_to is End.DELETION:
             return True
         await self._alarm.sleep(deadline)

@@ -18,12 +18,12 @@ from jeepney import (
     DBusAddress,
     DBusErrorResponse,
     MatchRule,
-    Message,
     Properties,
     message_bus,
     new_method_call,
 )
 from jeepney.io.blocking import open_dbus_connection
+from jeepney.low_level import Message
 from jeepney.wrappers import unwrap_msg
 
 DROP_IN = Path("/run/systemd/logind.conf.d/99-minipod.conf")
