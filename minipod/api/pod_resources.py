@@ -50,8 +50,13 @@ def is_sidecar(container: Container) -> bool:
 
 def pod_requests(pod: Pod) -> dict[str, str]:
     """What the pod reserves: pod-level requests where set, else its containers' by the init rule; with overhead."""
+    return _texts(effective_requests(pod))
+
+
+def effective_requests(pod: Pod) -> Amounts:
+    """pod_requests() as numbers."""
     sums = {**_aggregate(pod, "requests"), **_pod_level(pod, "requests")}
-    return _texts(_total((sums, amounts(pod.spec.overhead))))
+    return _total((sums, amounts(pod.spec.overhead)))
 
 
 def pod_limits(pod: Pod) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from minipod.api import pod_resources
@@ -41,23 +41,31 @@ class Insufficient:
         )
 
 
-def insufficient(pod: Pod, allocatable: Amounts, others: Iterable[Pod]) -> list[Insufficient]:
-    """Every resource that is too scarce, in Kubernetes' order; [] when the pod fits.
+@dataclass(slots=True)
+class Taken:
+    """What the pods on a node hold of it, those that have ended left out."""
 
-    `others`: the pods that are on the node already, those that have ended left out.
-    """
-    others = list(others)
+    pods: int = 0
+    requests: Amounts = field(default_factory=dict)
+
+    def add(self, held: Amounts) -> None:
+        """One more pod, with what requests() says of it."""
+        self.pods += 1
+        for name, amount in held.items():
+            self.requests[name] = self.requests.get(name, Fraction(0)) + amount
+
+
+def insufficient(asked: Amounts, allocatable: Amounts, taken: Taken) -> list[Insufficient]:
+    """Every resource of which one more pod with these requests() finds too little, in Kubernetes' order."""
     found = []
-    count = Fraction(len(others))
+    count = Fraction(taken.pods)
     if PODS in allocatable and count + 1 > allocatable[PODS]:
         found.append(Insufficient(PODS, Fraction(1), count, allocatable[PODS]))
-    asked = requests(pod)
-    used = sum_of(requests(other) for other in others)
     zero = Fraction(0)
     for name in _in_order(asked):
-        wanted, taken, whole = asked[name], used.get(name, zero), allocatable.get(name, zero)
-        if wanted > 0 and wanted + taken > whole:
-            found.append(Insufficient(name, wanted, taken, whole))
+        wanted, used, whole = asked[name], taken.requests.get(name, zero), allocatable.get(name, zero)
+        if wanted > 0 and wanted + used > whole:
+            found.append(Insufficient(name, wanted, used, whole))
     return found
 
 
@@ -66,7 +74,7 @@ def requests(pod: Pod) -> Amounts:
 
     By the init container and sidecar rule, pod-level requests and overhead included.
     """
-    asked = pod_resources.amounts(pod_resources.pod_requests(pod))
+    asked = pod_resources.effective_requests(pod)
     held = {status.name: status.allocatedResources for status in _statuses(pod) if status.allocatedResources}
     if not held or pod.spec.resources is not None:
         return asked

@@ -17,6 +17,7 @@ from minipod.api.defaults import (
     DEFAULT_SERVICE_ACCOUNT,
     PULL_ALWAYS,
 )
+from minipod.api.priorities import BUILT_IN_CLASSES
 
 NOT_ACTED_ON = "accepted but not acted on by this version of minipod"
 NOT_LOOKED_UP = (
@@ -137,7 +138,8 @@ _SPEC: Table = {
     "nodeSelector": ALL,
     "os": {"name": Only(("linux",))},
     "preemptionPolicy": Only(("PreemptLowerPriority",)),
-    "priority": Only((0,)),
+    "priority": ALL,
+    "priorityClassName": Only(tuple(BUILT_IN_CLASSES)),
     "readinessGates": ALL,
     "resources": _RESOURCES,
     "restartPolicy": ALL,
@@ -159,6 +161,7 @@ _SPEC: Table = {
     "setHostnameAsFQDN": ALL,
     "shareProcessNamespace": ALL,
     "subdomain": ALL,
+    "tolerations": {"effect": ALL, "key": ALL, "operator": ALL, "value": ALL},
     "terminationGracePeriodSeconds": ALL,
     "volumes": {
         "emptyDir": {"medium": Only(("", "Memory")), "mode": ALL, "sizeLimit": Beside("medium", "Memory")},

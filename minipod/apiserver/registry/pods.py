@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from minipod.api import core_v1, errors, pod_resources, timestamps
+from minipod.api import core_v1, errors, pod_resources, priorities, timestamps
 from minipod.api.field_errors import FieldError, forbidden
 from minipod.api.scheme import PODS
 from minipod.api.validation import validate_ephemeral_containers_update, validate_resize, validate_update
@@ -33,6 +33,7 @@ class PodStrategy(Strategy):
         super().__init__(PODS)
 
     def prepare_create(self, new: core_v1.Pod) -> None:
+        _set_priority(new)
         new.status = core_v1.PodStatus(phase="Pending", qosClass=pod_resources.qos_class(new))
         if new.spec.schedulingGates:
             new.status.conditions.append(replace(_GATED))
@@ -66,6 +67,15 @@ class PodStrategy(Strategy):
         grace = grace_period(obj, options.grace_period_seconds)
         requested = options.grace_period_seconds is not None
         return deletion.plan(obj, grace, requested=requested, now_us=options.requested_at)
+
+
+def _set_priority(pod: core_v1.Pod) -> None:
+    """The built-in classes have their numbers. Raises StatusError 403 when the Pod has another one."""
+    problem = priorities.class_problem(pod)
+    if problem:
+        raise errors.forbidden(PODS, pod.metadata.name or "", problem)
+    if pod.spec.priorityClassName in priorities.BUILT_IN_CLASSES:
+        pod.spec.priority = priorities.priority(pod)
 
 
 def _resized(new: core_v1.PodSpec, old: core_v1.PodSpec) -> core_v1.PodSpec:

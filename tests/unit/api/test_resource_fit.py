@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from minipod.api import codec, core_v1
-from minipod.api.resource_fit import insufficient, requests
+from minipod.api.resource_fit import Taken, insufficient, requests
 
 ROOM = {
     "cpu": Fraction(1),
@@ -27,6 +27,13 @@ def pod(*asked: dict[str, str], init: list[dict[str, Any]] | None = None, **spec
             "spec": {"containers": containers, "initContainers": init or [], **spec},
         },
     )
+
+
+def taken_by(others: list[dict[str, str]]) -> Taken:
+    taken = Taken()
+    for one in others:
+        taken.add(requests(pod(one)))
+    return taken
 
 
 @pytest.mark.parametrize(
@@ -55,13 +62,13 @@ def pod(*asked: dict[str, str], init: list[dict[str, Any]] | None = None, **spec
     ],
 )
 def test_fit(asked: list[dict[str, str]], others: list[dict[str, str]], expected: list[str]) -> None:
-    found = insufficient(pod(*asked), ROOM, [pod(one) for one in others])
+    found = insufficient(requests(pod(*asked)), ROOM, taken_by(others))
     assert [str(one) for one in found] == [f"Node didn't have enough resource: {text}" for text in expected]
 
 
 def test_what_never_fits_is_told_from_what_has_to_wait() -> None:
-    assert not insufficient(pod({"cpu": "2"}), ROOM, [])[0].ever
-    assert insufficient(pod({"cpu": "1"}), ROOM, [pod({"cpu": "1"})])[0].ever
+    assert not insufficient({"cpu": Fraction(2)}, ROOM, Taken())[0].ever
+    assert insufficient({"cpu": Fraction(1)}, ROOM, taken_by([{"cpu": "1"}]))[0].ever
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,10 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     (manifest(priorityClassName="high"), "spec.priorityClassName"),
     (manifest(runtimeClassName="crun"), "spec.runtimeClassName"),
     (manifest(serviceAccountName="robot"), "spec.serviceAccountName"),
-    (manifest(tolerations=[{"operator": "Exists"}]), "spec.tolerations"),
+    (
+        manifest(tolerations=[{"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 3}]),
+        "spec.tolerations[0].tolerationSeconds",
+    ),
     (manifest(volumes=[{"name": "v", "secret": {"secretName": "s"}}]), "spec.volumes[0].secret"),
     (
         manifest(volumes=[{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]),
@@ -113,9 +116,9 @@ def test_values_that_ask_for_nothing_do_not_warn() -> None:
         hostUsers=True,
         schedulerName="default-scheduler",
         serviceAccountName="default",
-        priority=0,
+        priority=7,
         preemptionPolicy="PreemptLowerPriority",
-        tolerations=[],
+        tolerations=[{"operator": "Exists"}],
     )
     assert support.unimplemented(made) == []
 

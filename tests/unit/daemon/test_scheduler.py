@@ -7,17 +7,37 @@ from typing import Any
 import pytest
 
 from minipod.api import core_v1, meta_v1
-from minipod.scheduler import choose_node, takes_room, waits_for_node
+from minipod.scheduler import OnNode, choose_node, takes_room, waits_for_node
 
 
 def make_node(
-    name: str = "n1", *, labels: dict[str, str] | None = None, pods: str = "10", **spec: Any
+    name: str = "n1",
+    *,
+    labels: dict[str, str] | None = None,
+    pods: str = "10",
+    has: dict[str, str] | None = None,
+    pressure: str = "",
+    **spec: Any,
 ) -> core_v1.Node:
+    conditions = [core_v1.NodeCondition(type=pressure, status="True")] if pressure else []
     return core_v1.Node(
         metadata=meta_v1.ObjectMeta(name=name, labels=labels or {}),
         spec=core_v1.NodeSpec(**spec),
-        status=core_v1.NodeStatus(allocatable={"pods": pods}),
+        status=core_v1.NodeStatus(allocatable={"pods": pods, **(has or {})}, conditions=conditions),
     )
+
+
+def there(*pods: core_v1.Pod) -> dict[str, OnNode]:
+    found = OnNode()
+    for pod in pods:
+        found.add(pod)
+    return {"n1": found}
+
+
+def asking(**requests: str) -> core_v1.Pod:
+    pod = make_pod()
+    pod.spec.containers[0].resources = core_v1.ResourceRequirements(requests=dict(requests))
+    return pod
 
 
 def make_pod(*ports: tuple[str, int, str], **spec: Any) -> core_v1.Pod:
@@ -68,14 +88,50 @@ def test_reasons_are_counted_over_the_nodes() -> None:
 def test_host_ports_collide_by_protocol_port_and_address(
     wanted: tuple[str, int, str], taken: tuple[str, int, str], fits: bool
 ) -> None:
-    name, message = choose_node(make_pod(wanted), [make_node()], {"n1": [make_pod(taken)]})
+    name, message = choose_node(make_pod(wanted), [make_node()], there(make_pod(taken)))
     assert (name == "n1") is fits
     assert fits or "didn't have free ports for the requested pod ports" in message
 
 
 def test_a_full_node_takes_no_more() -> None:
-    name, message = choose_node(make_pod(), [make_node(pods="1")], {"n1": [make_pod()]})
+    name, message = choose_node(make_pod(), [make_node(pods="1")], there(make_pod()))
     assert (name, message) == ("", "0/1 nodes are available: 1 Too many pods.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "others", "reasons"),
+    [
+        ({"cpu": "1"}, [], ""),
+        ({"cpu": "2"}, [], "1 Insufficient cpu"),
+        ({"cpu": "600m"}, [{"cpu": "500m"}], "1 Insufficient cpu"),
+        ({"cpu": "500m"}, [{"cpu": "500m"}], ""),
+        ({"cpu": "2", "memory": "2Gi"}, [], "1 Insufficient cpu, 1 Insufficient memory"),
+        ({"ephemeral-storage": "1Gi"}, [], "1 Insufficient ephemeral-storage"),
+        ({"hugepages-2Mi": "2Mi"}, [], "1 Insufficient hugepages-2Mi"),
+    ],
+)
+def test_requests_have_to_fit(asked: dict[str, str], others: list[dict[str, str]], reasons: str) -> None:
+    node = make_node(has={"cpu": "1", "memory": "1Gi"})
+    expected = f"0/1 nodes are available: {reasons}." if reasons else ""
+    found = choose_node(asking(**asked), [node], there(*(asking(**one) for one in others)))
+    assert found == ("" if reasons else "n1", expected)
+
+
+@pytest.mark.parametrize(
+    ("pressure", "pod", "fits"),
+    [
+        ("MemoryPressure", make_pod(), False),
+        ("MemoryPressure", asking(memory="1Mi"), True),
+        ("MemoryPressure", make_pod(tolerations=[core_v1.Toleration(operator="Exists")]), True),
+        ("DiskPressure", asking(memory="1Mi"), False),
+        ("PIDPressure", asking(memory="1Mi"), False),
+        ("Ready", make_pod(), True),
+    ],
+)
+def test_pressure_keeps_new_pods_away(pressure: str, pod: core_v1.Pod, fits: bool) -> None:
+    node = make_node(has={"memory": "1Gi"}, pressure=pressure)
+    message = "" if fits else "0/1 nodes are available: 1 node(s) had untolerated taint(s)."
+    assert choose_node(pod, [node], {}) == ("n1" if fits else "", message)
 
 
 @pytest.mark.parametrize(
