@@ -23,8 +23,8 @@ from minipod.images.errors import ImageError
 from minipod.images.store import ImageStore
 from minipod.kubelet import events
 from minipod.kubelet.arrivals import Arrivals
-from minipod.kubelet.containers.cgroups import qos_weights
 from minipod.kubelet.history.journal import PodHistory
+from minipod.kubelet.node_cgroups import NodeCgroups
 from minipod.kubelet.node_status import build_node, register_node, write_status
 from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.server.server import NodeServer
@@ -34,7 +34,6 @@ from minipod.kubelet.shutdown.ending import end_in_order
 from minipod.kubelet.shutdown.order import Group
 from minipod.kubelet.status.manager import StatusManager
 from minipod.kubelet.status.records import LABEL_IMAGE_ID
-from minipod.linux.cgroup2 import cgroup
 from minipod.linux.tree import remove_tree
 from minipod.network.pod_network import PodNetwork
 from minipod.runtime.service import RuntimeService
@@ -70,6 +69,7 @@ class Kubelet:
             history=history,
             clock=clock,
         )
+        self._groups = NodeCgroups(settings, self._services.events)
         self._workers: dict[str, PodWorker] = {}
         self._arrivals = Arrivals(
             runs=lambda uid: runtime.status(uid) is not None, start=self._start_worker
@@ -100,6 +100,7 @@ class Kubelet:
         services = self._services
         services.events.start()
         self._node = await register_node(services.client, services.settings, services.images.list())
+        self._groups.start()
         listed = await services.client.list(PODS, field_selector=self._selector)
         uids = {pod.metadata.uid or "" for pod in listed.items}
         services.history.start(uids)
@@ -250,13 +251,4 @@ class Kubelet:
 
     def _weigh_qos_groups(self) -> None:
         """Burstable pods share CPU with the others by the sum of their requests."""
-        settings = self._services.settings
-        weights = qos_weights((worker.pod for worker in self._workers.values()), settings.host)
-        parent = settings.cgroup_root / settings.cgroup_parent
-        for name, weight in weights.items():
-            try:
-                cgroup.write(parent / name, "cpu.weight", weight)
-            except FileNotFoundError:
-                continue  # no such pod has run yet: its group is made with it
-            except OSError as error:
-                log.warning("cannot weigh the %s pods: %s", name, error)
+        self._groups.weigh(worker.pod for worker in self._workers.values())

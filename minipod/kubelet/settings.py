@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from minipod.kubelet.backoff import BackOffPolicy
+from minipod.kubelet.containers.limit_policy import LimitPolicy
 from minipod.kubelet.eviction.types import EvictionSettings
 
 
@@ -67,6 +68,7 @@ class NodeSettings:
     kube_reserved: Mapping[str, str] = field(default_factory=dict)
     """The same, kept for minipod itself."""
     eviction: EvictionSettings = field(default_factory=EvictionSettings)
+    limits: LimitPolicy = field(default_factory=LimitPolicy)
     cluster_domain: str = "cluster.local"
     cluster_dns: tuple[str, ...] = ()
     allowed_unsafe_sysctls: tuple[str, ...] = ()

@@ -4,6 +4,7 @@
     <parent>/burstable/pod<uid>/<container id>
     <parent>/besteffort/pod<uid>/<container id>
 
+Here are pods and containers; node_groups.py has the levels above. docs/limits.md says where each value comes from.
 https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/ and
 https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
@@ -15,8 +16,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from minipod.api import core_v1, pod_resources
-from minipod.api.pod_resources import Amounts
+from minipod.api import core_v1, pod_resources, priorities
+from minipod.api.pod_resources import CPU, MEMORY, Amounts
+from minipod.kubelet.containers.io_limits import asks_for_io
+from minipod.kubelet.containers.limit_policy import LimitPolicy
+from minipod.kubelet.containers.memory_files import memory_files
+from minipod.kubelet.pod_names import AnyContainer
 from minipod.kubelet.settings import HostFacts
 
 CPU_PERIOD_US = 100_000
@@ -62,45 +67,49 @@ def cpu_max(cores: Fraction | int) -> str:
     return f"{max(math.ceil(cores * CPU_PERIOD_US), MIN_CPU_QUOTA_US)} {CPU_PERIOD_US}"
 
 
-def container_files(resources: core_v1.ResourceRequirements | None, host: HostFacts) -> dict[str, str]:
-    """cgroup file -> value for one container, as far as the host has the controllers."""
-    files = _files(
-        requests=pod_resources.amounts(resources.requests if resources else {}),
-        limits=pod_resources.amounts(resources.limits if resources else {}),
-        host=host,
-    )
-    if "memory.max" in files:
-        files["memory.oom.group"] = (
-            "1"  # a container is killed as a whole, as the kubelet has it on cgroup v2
+def container_files(
+    pod: core_v1.Pod,
+    container: AnyContainer,
+    host: HostFacts,
+    policy: LimitPolicy,
+    *,
+    resources: core_v1.ResourceRequirements | None = None,
+) -> dict[str, str]:
+    """cgroup file -> value for one container, as far as the host has the controllers.
+
+    `resources`: what it is given instead of what its spec asks for. A limit that only the pod has is the container's
+    own as well, as the kubelet has it: the container's own files then tell its process what it may use.
+    """
+    given = resources or container.resources or core_v1.ResourceRequirements()
+    requests = pod_resources.amounts(given.requests)
+    limits = {**_pod_limits(pod), **_positive(pod_resources.amounts(given.limits))}
+    files = _cpu(requests, limits, host) | _hugetlb(limits, host)
+    if MEMORY in host.controllers:
+        files |= memory_files(
+            request=math.ceil(requests.get(MEMORY, 0)),
+            limit=math.ceil(limits.get(MEMORY, 0)),
+            swap=_may_swap(pod),
+            capacity=host.memory_capacity,
+            policy=policy,
         )
     return files
 
 
-def pod_files(pod: core_v1.Pod, host: HostFacts, *, pids_limit: int = 0) -> dict[str, str]:
+def pod_files(
+    pod: core_v1.Pod, host: HostFacts, *, pids_limit: int = 0, policy: LimitPolicy | None = None
+) -> dict[str, str]:
     """cgroup file -> value for the pod's own cgroup. `pids_limit` 0: none."""
-    files = _files(
-        requests=pod_resources.amounts(pod_resources.pod_requests(pod)),
-        limits=pod_resources.amounts(pod_resources.pod_ceilings(pod)),
-        host=host,
-    )
+    requests = pod_resources.amounts(pod_resources.pod_requests(pod))
+    limits = pod_resources.amounts(pod_resources.pod_ceilings(pod))
+    files = _cpu(requests, limits, host) | _hugetlb(limits, host)
+    if MEMORY in host.controllers:
+        if limits.get(MEMORY):
+            files["memory.max"] = str(math.ceil(limits[MEMORY]))
+        if policy and policy.memory_qos and requests.get(MEMORY):
+            files["memory.min"] = str(math.ceil(requests[MEMORY]))
     if pids_limit > 0 and "pids" in host.controllers:
         files["pids.max"] = str(pids_limit)
     return files
-
-
-def qos_weights(pods: Iterable[core_v1.Pod], host: HostFacts) -> dict[str, str]:
-    """cpu.weight of the burstable and besteffort groups, so that they share CPU as their pods' requests say."""
-    if "cpu" not in host.controllers:
-        return {}
-    burstable = sum(
-        (
-            pod_resources.amounts(pod_resources.pod_requests(pod)).get("cpu", Fraction(0))
-            for pod in pods
-            if pod_resources.qos_class(pod) == "Burstable"
-        ),
-        Fraction(0),
-    )
-    return {"burstable": cpu_weight(burstable), "besteffort": cpu_weight(0)}
 
 
 def missing_controllers(pod: core_v1.Pod, host: HostFacts) -> list[Missing]:
@@ -112,39 +121,61 @@ def missing_controllers(pod: core_v1.Pod, host: HostFacts) -> list[Missing]:
     return list(wanted.values())
 
 
+def hugetlb_name(size: str) -> str:
+    """Kubernetes' page size as the kernel's file names write it: "2Mi" -> "2MB"."""
+    return size.removesuffix("i") + "B"
+
+
 def _needs(pod: core_v1.Pod) -> Iterable[tuple[str, str]]:
     groups = (("initContainers", pod.spec.initContainers), ("containers", pod.spec.containers))
     owners = [(f"spec.{kind}[{i}]", c.resources) for kind, list_ in groups for i, c in enumerate(list_)]
     for path, resources in [("spec", pod.spec.resources), *owners]:
         if resources is None:
             continue
-        if "cpu" in resources.limits:
-            yield "cpu", f"{path}.resources.limits.cpu"
-        if "cpu" in resources.requests:
-            yield "cpu", f"{path}.resources.requests.cpu"
-        if "memory" in resources.limits:
-            yield "memory", f"{path}.resources.limits.memory"
+        if CPU in resources.limits:
+            yield CPU, f"{path}.resources.limits.cpu"
+        if CPU in resources.requests:
+            yield CPU, f"{path}.resources.requests.cpu"
+        if MEMORY in resources.limits:
+            yield MEMORY, f"{path}.resources.limits.memory"
         for name in resources.limits:
             if name.startswith(pod_resources.HUGE_PAGES):
                 yield "hugetlb", f"{path}.resources.limits.{name}"
+    if annotation := asks_for_io(pod):
+        yield "io", f"metadata.annotations[{annotation}]"
 
 
-def _files(*, requests: Amounts, limits: Amounts, host: HostFacts) -> dict[str, str]:
-    files: dict[str, str] = {}
-    if "cpu" in host.controllers:
-        files["cpu.weight"] = cpu_weight(requests.get("cpu") or limits.get("cpu") or 0)
-        if limits.get("cpu"):
-            files["cpu.max"] = cpu_max(limits["cpu"])
-    if "memory" in host.controllers and limits.get("memory"):
-        files["memory.max"] = str(math.ceil(limits["memory"]))
-        files["memory.swap.max"] = "0"
-    if "hugetlb" in host.controllers:
-        for size in host.hugepages:
-            amount = limits.get(pod_resources.HUGE_PAGES + size, 0)
-            files[f"hugetlb.{hugetlb_name(size)}.max"] = str(int(amount))
+def _cpu(requests: Amounts, limits: Amounts, host: HostFacts) -> dict[str, str]:
+    if CPU not in host.controllers:
+        return {}
+    asked = requests[CPU] if CPU in requests else limits.get(CPU, Fraction(0))
+    files = {"cpu.weight": cpu_weight(asked)}
+    if limits.get(CPU):
+        files["cpu.max"] = cpu_max(limits[CPU])
     return files
 
 
-def hugetlb_name(size: str) -> str:
-    """Kubernetes' page size as the kernel's file names write it: "2Mi" -> "2MB"."""
-    return size.removesuffix("i") + "B"
+def _hugetlb(limits: Amounts, host: HostFacts) -> dict[str, str]:
+    """Both limits of every page size there is: use, and reservation, by which mmap fails instead of SIGBUS later."""
+    files = {}
+    if "hugetlb" in host.controllers:
+        for size in host.hugepages:
+            amount = str(int(limits.get(pod_resources.HUGE_PAGES + size, 0)))
+            for kind in ("max", "rsvd.max"):
+                files[f"hugetlb.{hugetlb_name(size)}.{kind}"] = amount
+    return files
+
+
+def _pod_limits(pod: core_v1.Pod) -> Amounts:
+    """The pod-level limits of what containers can be given one by one."""
+    own = pod_resources.amounts(pod.spec.resources.limits) if pod.spec.resources else {}
+    return _positive({name: amount for name, amount in own.items() if pod_resources.is_pod_level(name)})
+
+
+def _positive(found: Amounts) -> Amounts:
+    return {name: amount for name, amount in found.items() if amount > 0}
+
+
+def _may_swap(pod: core_v1.Pod) -> bool:
+    """KEP-2400: Burstable pods that are not critical; see memory_files for what a container must ask for."""
+    return pod_resources.qos_class(pod) == "Burstable" and not priorities.is_critical(pod)

@@ -17,6 +17,7 @@ from minipod.api import core_v1, pod_resources
 from minipod.images.types import Image
 from minipod.kubelet.containers import cgroups
 from minipod.kubelet.containers.environment import pod_environment, process_environment
+from minipod.kubelet.containers.io_limits import io_files
 from minipod.kubelet.containers.oci_mounts import ContainerMounts, container_mounts
 from minipod.kubelet.containers.pod_files import HostnameError, PodHostname, pod_hostname
 from minipod.kubelet.containers.process import (
@@ -102,6 +103,7 @@ def pod_context(pod: core_v1.Pod, settings: NodeSettings) -> PodContext:
 def sandbox_config(
     pod: core_v1.Pod, *, attempt: int, context: PodContext, volumes: PodVolumes
 ) -> SandboxConfig:
+    """Raises IoLimitError for an annotation that cannot be used."""
     spec = pod.spec
     mounts = volumes.tmpfs
     if not spec.hostIPC:
@@ -121,8 +123,13 @@ def sandbox_config(
         if spec.securityContext
         else {},
         mounts=mounts,
-        resources=cgroups.pod_files(pod, context.settings.host, pids_limit=context.settings.pod_pids_limit),
+        resources=_pod_files(pod, context.settings),
     )
+
+
+def _pod_files(pod: core_v1.Pod, settings: NodeSettings) -> dict[str, str]:
+    files = cgroups.pod_files(pod, settings.host, pids_limit=settings.pod_pids_limit, policy=settings.limits)
+    return files | io_files(pod.metadata.annotations) if "io" in settings.host.controllers else files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +146,8 @@ class ContainerRequest:
     pod_ip: str
     termination_log: Path | None = None
     """The file made for this attempt's termination message (termination_message.make_file)."""
+    device_rules: tuple[Device, ...] = ()
+    """More than the usual devices: OCI linux.resources.devices entries (devices.volume_devices)."""
     target_id: str = ""
     """For an ephemeral container: id of the running container whose processes it shall see (targetContainerName)."""
 
@@ -243,8 +252,10 @@ def _oci(
             "namespaces": _namespaces(pod, request),
             "cgroupsPath": f"/{context.cgroup}/{request.id}",
             "resources": {
-                "devices": device_rules(container),
-                "unified": cgroups.container_files(container.resources, context.settings.host),
+                "devices": [*device_rules(container), *request.device_rules],
+                "unified": cgroups.container_files(
+                    pod, container, context.settings.host, context.settings.limits
+                ),
             },
             "devices": host_devices() if privileged(container) else [],
             "maskedPaths": masked,

@@ -19,7 +19,7 @@ from minipod.kubelet.containers.container_config import (
     container_of,
     lacking_capabilities,
 )
-from minipod.kubelet.containers.devices import host_devices
+from minipod.kubelet.containers.devices import host_devices, volume_devices
 from minipod.kubelet.containers.environment import refers_to_pod_ip
 from minipod.kubelet.containers.field_ref import FieldPathError
 from minipod.kubelet.containers.images import (
@@ -138,6 +138,7 @@ class ContainerStarter:
             infra_pid=infra_pid,
             pod_ip=sandbox.pod_ip,
             termination_log=make_file(sandbox.context, container, start.attempt),
+            device_rules=volume_devices(sandbox.pod, container).rules,
             target_id=self._target(container, status),
         )
         return container_config(
@@ -194,7 +195,8 @@ class ContainerStarter:
             f"capability {c} cannot be given: minipod itself does not have it"
             for c in lacking_capabilities(container, self._services.settings)
         ]
-        for warning in (*status.warnings, *lacking):
+        forbidden = volume_devices(self._sandbox.pod, container).warnings
+        for warning in (*status.warnings, *lacking, *forbidden):
             self._event(events.WARNING, events.NOT_AS_ASKED, warning, name)
         return True
 

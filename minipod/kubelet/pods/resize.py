@@ -22,6 +22,7 @@ from fractions import Fraction
 from minipod.api import codec, core_v1, pod_resources
 from minipod.api.pod_resources import CPU, MEMORY, Amounts
 from minipod.kubelet.containers.cgroups import container_files, missing_controllers, pod_files
+from minipod.kubelet.containers.limit_policy import LimitPolicy
 from minipod.kubelet.containers.resources_in_force import (
     LABEL_RESOURCES,
     RESIZABLE,
@@ -37,8 +38,10 @@ RESTART_MESSAGE = "Container {} resize requires restart"
 """What is said of stopping a container of ResizePlan.restarts (as the kubelet does)."""
 
 _NO_LIMIT = "max"
-_POD_FILES = ("cpu.weight", "cpu.max", "memory.max", "memory.swap.max")
+_POD_FILES = ("cpu.weight", "cpu.max", "memory.max", "memory.min")
 """What of a pod's cgroup a resize may change."""
+_CONTAINER_FILES = ("cpu.max", "memory.max", "memory.min", "memory.high")
+"""Those of a container that are there only when they are asked for."""
 
 
 class Pending(StrEnum):
@@ -94,18 +97,20 @@ def plan_resize(
     *,
     strict: bool = True,
     others: Amounts | None = None,
+    policy: LimitPolicy | None = None,
     pod_group: Mapping[str, str] | None = None,
 ) -> ResizePlan:
     """Compare the spec with what is in force.
 
     `running`: by name, of containers and sidecars; `strict`: as --cgroup-enforcement; `others`: what the other pods of
     the node request, None: not counted; `pod_group`: the files of the pod's cgroup (SandboxStatus.resources), None:
-    what follows from `running`. When all is written, cgroups.qos_weights has changed too.
+    what follows from `running`. When all is written, node_groups.qos_files has changed too.
     """
+    policy = policy or LimitPolicy()
     changed = [c for c in _resizable_containers(pod) if _differs(c, running.get(c.name))]
     if pod_group is None:
-        pod_group = pod_files(_with_resources(pod, running), host)
-    grow, shrink = _pod_changes(pod_group, pod_files(pod, host))
+        pod_group = pod_files(_with_resources(pod, running), host, policy=policy)
+    grow, shrink = _pod_changes(pod_group, pod_files(pod, host, policy=policy))
     if not (changed or grow or shrink):
         return NOTHING
     refusal = _refusal(pod, host, others or {}, strict=strict)
@@ -117,7 +122,7 @@ def plan_resize(
     problem = "; ".join(filter(None, (_below_usage(c, running[c.name]) for c in in_place)))
     if problem:
         return ResizePlan(problem=problem)
-    updates = [_update(c, running[c.name], host) for c in in_place]
+    updates = [_update(pod, c, running[c.name], host, policy) for c in in_place]
     shrinking = {c.name for c in in_place if _shrinks(c, running[c.name])}
     if restarts:
         shrink = {}  # what is about to be stopped still uses what it has: the pod shrinks when it has started anew
@@ -219,11 +224,13 @@ def _needs_restart(container: core_v1.Container, force: InForce) -> bool:
     )
 
 
-def _update(container: core_v1.Container, force: InForce, host: HostFacts) -> ContainerUpdate:
-    old = container_files(force.resources, host)
-    new = container_files(resizable(container.resources), host)
+def _update(
+    pod: core_v1.Pod, container: core_v1.Container, force: InForce, host: HostFacts, policy: LimitPolicy
+) -> ContainerUpdate:
+    old = container_files(pod, container, host, policy, resources=force.resources)
+    new = container_files(pod, container, host, policy, resources=resizable(container.resources))
     files = {name: value for name, value in new.items() if old.get(name) != value}
-    files |= {name: _NO_LIMIT for name in old if name not in new and name in ("cpu.max", "memory.max")}
+    files |= {name: _unset(name) for name in old if name not in new and name in _CONTAINER_FILES}
     return ContainerUpdate(
         name=container.name,
         id=force.id,
@@ -263,10 +270,15 @@ def _pod_changes(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[dict[s
     grow: dict[str, str] = {}
     shrink: dict[str, str] = {}
     for name in _POD_FILES:
-        before, after = old.get(name, _NO_LIMIT), new.get(name, _NO_LIMIT)
+        before, after = old.get(name, _unset(name)), new.get(name, _unset(name))
         if before != after:
             (grow if _size(after) >= _size(before) else shrink)[name] = after
     return grow, shrink
+
+
+def _unset(name: str) -> str:
+    """What the kernel has in a file that nobody has written."""
+    return "0" if name == "memory.min" else _NO_LIMIT
 
 
 def _size(value: str) -> float:

@@ -86,6 +86,7 @@ class Resizer:
             self._in_force,
             settings.host,
             strict=settings.enforcement is CgroupEnforcement.STRICT,
+            policy=settings.limits,
             pod_group=group,
         )
 

@@ -11,6 +11,7 @@ import logging
 from minipod.api import core_v1
 from minipod.kubelet import events
 from minipod.kubelet.containers.container_config import PodContext, pod_context, sandbox_config
+from minipod.kubelet.containers.io_limits import IoLimitError
 from minipod.kubelet.containers.pod_files import Warnings, write_hosts, write_names
 from minipod.kubelet.history.entries import Step
 from minipod.kubelet.history.vocabulary import volumes_message
@@ -20,6 +21,7 @@ from minipod.kubelet.volumes.types import PodVolumes, VolumeError
 from minipod.linux.tree import empty_tree, remove_tree
 from minipod.network.pod_network import HostPort, NetworkError
 from minipod.runtime.errors import RuntimeServiceError
+from minipod.runtime.types import SandboxConfig
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class PodSandbox:
         Raises SandboxSetupError; then nothing of it runs.
         """
         await self._set_up_volumes(fresh=True)
-        config = sandbox_config(self.pod, attempt=attempt, context=self.context, volumes=self.volumes)
+        config = self._config(attempt)
         began = self._services.clock()
         try:
             birth = asyncio.create_task(self._services.runtime.run_sandbox(config))
@@ -158,6 +160,14 @@ class PodSandbox:
         self._volumes = None
         await self._services.runtime.removals.run(_destroy, self.context)
         self._services.history.deleted(self.pod)
+
+    def _config(self, attempt: int) -> SandboxConfig:
+        try:
+            return sandbox_config(self.pod, attempt=attempt, context=self.context, volumes=self.volumes)
+        except IoLimitError as error:
+            raise SandboxSetupError(
+                events.FAILED_CREATE_SANDBOX, f"Failed to create pod sandbox: {error}"
+            ) from error
 
     async def _set_up_volumes(self, *, fresh: bool) -> None:
         """`fresh`: no container uses them yet, so fsGroup may be applied to what is already in them."""

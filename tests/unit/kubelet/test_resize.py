@@ -9,6 +9,7 @@ import pytest
 
 from minipod.api import codec, core_v1
 from minipod.kubelet.containers.cgroups import pod_files
+from minipod.kubelet.containers.limit_policy import LimitPolicy
 from minipod.kubelet.containers.resources_in_force import LABEL_RESOURCES, InForce, in_force, recorded
 from minipod.kubelet.pods.resize import (
     NOTHING,
@@ -71,11 +72,16 @@ def test_a_limit_where_there_was_none_shrinks() -> None:
     before = InForce(id="1", resources=codec.from_builtins(core_v1.ResourceRequirements, asked))
     plan = plan_resize(wanted, {"main": before}, host())
     assert plan.shrink_pod["memory.max"] == str(64 << 20)
-    assert plan.updates[0].files == {
-        "memory.max": str(64 << 20),
-        "memory.swap.max": "0",
-        "memory.oom.group": "1",
-    }
+    assert plan.updates[0].files == {"memory.max": str(64 << 20)}
+
+
+def test_memory_qos_follows_a_resize() -> None:
+    asked = {"requests": {"cpu": "100m", "memory": "64Mi"}}
+    wanted = web(container(resources={"requests": {"cpu": "100m"}}))
+    before = InForce(id="1", resources=codec.from_builtins(core_v1.ResourceRequirements, asked))
+    plan = plan_resize(wanted, {"main": before}, host(), policy=LimitPolicy(memory_qos=True))
+    assert plan.shrink_pod == {"memory.min": "0"}
+    assert plan.updates[0].files == {"memory.min": "0", "memory.high": "max"}
 
 
 def test_what_was_written_is_recorded_and_found_again() -> None:

@@ -1,0 +1,125 @@
+"""Makes the cgroups above pods and keeps their values: that of all pods, held to what the node can give, and by QoS.
+
+What to write is decided in containers/node_groups.py. A value that cannot be written is a warning: pods run all the
+same, each with its own limits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+
+from minipod.api import core_v1, pod_resources
+from minipod.client.events import EventRecorder
+from minipod.kubelet import events
+from minipod.kubelet.containers.node_groups import PIDS, node_files, qos_files
+from minipod.kubelet.node_resources import pods_limit
+from minipod.kubelet.settings import NodeSettings
+from minipod.linux.cgroup2 import cgroup
+
+log = logging.getLogger(__name__)
+
+CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids", "hugetlb"})
+"""What every pod gets where the host has it; the io controller costs each disk access and is for those who ask."""
+
+MEMORY_MAX = "memory.max"
+
+
+class NodeCgroups:
+    """`start` once, then `weigh` whenever the pods or what they request have changed."""
+
+    def __init__(self, settings: NodeSettings, recorder: EventRecorder) -> None:
+        self._settings = settings
+        self._events = recorder
+        self._parent = settings.cgroup_root / settings.cgroup_parent
+        self._written: dict[tuple[str, str], str] = {}
+
+    def start(self) -> None:
+        """Make the groups, and hold all pods together to what is not reserved."""
+        settings, name = self._settings, self._settings.node_name
+        problems = self._make()
+        if settings.limits.enforce_allocatable:
+            files = node_files(limits_of_all_pods(settings, process_ids()), settings.host)
+            problems += _write(self._parent, without_harm(files, _memory_in_use(self._parent)))
+            if MEMORY_MAX in files and int(files[MEMORY_MAX]) < _memory_in_use(self._parent):
+                problems.append(
+                    f"memory.max: pods use more than {files[MEMORY_MAX]} bytes, it is left as it was"
+                )
+            if files and not problems:
+                message = "Updated Node Allocatable limit across pods"
+                self._events.node_event(name, events.NORMAL, events.NODE_ALLOCATABLE_ENFORCED, message)
+        if problems:
+            message = f"Failed to update Node Allocatable Limits: {'; '.join(problems)}"
+            log.warning(message)
+            self._events.node_event(
+                name, events.WARNING, events.FAILED_NODE_ALLOCATABLE_ENFORCEMENT, message
+            )
+
+    def weigh(self, pods: Iterable[core_v1.Pod]) -> None:
+        """Give each QoS class its share by what its pods request; what is written already is left alone."""
+        for name, files in qos_files(pods, self._settings.host, self._settings.limits).items():
+            news = {file: text for file, text in files.items() if self._written.get((name, file)) != text}
+            if not news:
+                continue
+            problems = _write(self._parent / name, news)
+            if problems:
+                log.warning("cannot weigh the %s pods: %s", name or "Guaranteed", "; ".join(problems))
+            else:
+                self._written |= {(name, file): text for file, text in news.items()}
+
+    def _make(self) -> list[str]:
+        """Level by level, with every controller that the host has."""
+        settings = self._settings
+        wanted = CONTROLLERS & settings.host.controllers
+        problems = []
+        for below in ("burstable", "besteffort"):
+            try:
+                group = cgroup.create(settings.cgroup_root, f"{settings.cgroup_parent}/{below}", wanted)
+                cgroup.enable_controllers(group, wanted)
+            except OSError as error:
+                problems.append(str(error))
+        return problems
+
+
+def limits_of_all_pods(settings: NodeSettings, pids: int) -> dict[str, Fraction]:
+    """By resource. `pids`: how many process ids the machine has; they are limited where some are reserved."""
+    found = dict(pods_limit(settings))
+    kept = [
+        pod_resources.amounts(part).get(PIDS) for part in (settings.system_reserved, settings.kube_reserved)
+    ]
+    if any(kept):
+        found[PIDS] = max(Fraction(pids) - sum(filter(None, kept), Fraction(0)), Fraction(1))
+    return found
+
+
+def without_harm(files: Mapping[str, str], memory_in_use: int) -> dict[str, str]:
+    """What may be written while pods run: the kernel would kill them to get below a memory.max that they exceed."""
+    return {
+        name: value for name, value in files.items() if name != MEMORY_MAX or int(value) >= memory_in_use
+    }
+
+
+def process_ids(proc: Path = Path("/proc")) -> int:
+    """How many tasks this machine can have at once."""
+    limits = ("sys/kernel/pid_max", "sys/kernel/threads-max")
+    return min(int((proc / name).read_text()) for name in limits)
+
+
+def _memory_in_use(group: Path) -> int:
+    try:
+        return int(cgroup.read(group, "memory.current"))
+    except OSError:
+        return 0
+
+
+def _write(group: Path, files: Mapping[str, str]) -> list[str]:
+    """What could not be written, as sentences."""
+    problems = []
+    for name, value in files.items():
+        try:
+            cgroup.write(group, name, value)
+        except OSError as error:
+            problems.append(str(error))
+    return problems
