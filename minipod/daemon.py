@@ -1,7 +1,8 @@
 """The composition root: one process made of storage, API server, scheduler, manifests and kubelet.
 
 Everything is started in the order in which it is needed and stopped in reverse, by one exit stack. Signals only set
-an event. Pods are not the daemon's children: SIGTERM leaves them running, and so does kill -9.
+an event. Pods are not the daemon's children: SIGTERM leaves them running, and so does kill -9. Only systemd may want
+them to end with the daemon: when the machine is shut down, or as podsOnStop says.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from minipod.kubelet.host_facts import read_host_facts
 from minipod.kubelet.kubelet import Kubelet
 from minipod.kubelet.node_status import node_labels
 from minipod.kubelet.settings import CgroupEnforcement, NodeSettings
+from minipod.kubelet.shutdown.manager import ShutdownManager
+from minipod.kubelet.shutdown.order import shutdown_groups
 from minipod.linux import rlimit
 from minipod.linux.cgroup2 import cgroup
 from minipod.logging_setup import set_up_logging
@@ -44,6 +47,8 @@ from minipod.scheduler import Scheduler
 from minipod.storage.errors import StorageError
 from minipod.storage.retention import EVENT_RETENTION
 from minipod.storage.store import Store
+from minipod.systemd.service import Service
+from minipod.systemd.stopping import PodsFate
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +57,14 @@ class StartupError(Exception):
     """The daemon cannot run. The message says why and what to do."""
 
 
-def main(config: Config) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit status."""
+def main(config: Config, *, end_pods: bool = False) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit status. `end_pods`: only end the pods that run."""
     set_up_logging(config.log_format, config.log_level)
     if os.geteuid() != 0:
         print("minipod daemon: needs root: sudo minipod daemon", file=sys.stderr)
         return 1
     try:
-        asyncio.run(_serve(config))
+        asyncio.run(_end_pods(config) if end_pods else _serve(config))
     except (StartupError, StorageError, NetworkError, RuntimeServiceError, StatusError, OSError) as error:
         print(f"minipod daemon: {error}", file=sys.stderr)
         return 1
@@ -67,19 +72,40 @@ def main(config: Config) -> int:
 
 
 async def _serve(config: Config) -> None:
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    service = Service()
+    stop = _stop_on_signals()
     async with AsyncExitStack() as stack:
         _make_directories(config)
         _lock(config, stack)
-        await Node(config, stop).start(stack)
+        stack.push_async_callback(service.close)
+        service.starting()
+        node = Node(config, stop)
+        await node.start(stack)
+        await node.serve(stack, service)
         _settle_memory()
-        _notify("READY=1")
+        service.ready(f"{__version__}; serves at {config.socket}")
         log.info("minipod %s serves at %s", __version__, config.socket, extra={"node": config.node_name})
         await stop.wait()
-        _notify("STOPPING=1")
-        log.info("stopping; pods go on")
+        await node.end_pods(service, await service.pods_fate(config.pods_on_stop))
+
+
+async def _end_pods(config: Config) -> None:
+    """What is left to do for a service whose daemon was stopped before its pods are."""
+    service = Service()
+    fate = await service.pods_fate(config.pods_on_stop)
+    async with AsyncExitStack() as stack:
+        _make_directories(config)
+        _lock(config, stack)
+        node = Node(config, _stop_on_signals())
+        await node.start(stack)
+        await node.end_pods(service, PodsFate.STOP if fate is PodsFate.KEEP else fate)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    return stop
 
 
 class Node:
@@ -116,27 +142,51 @@ class Node:
         )
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Start every part; `stack` stops them in reverse."""
+        """Start the node itself, and take over the pods that run; `stack` stops all parts in reverse."""
         await _part(stack, self._store.start, self._store.close)
         await _part(stack, self._registry.start, self._registry.stop)
         await _part(stack, self._images.start, self._images.stop)
         await _part(stack, self._network.start, self._network.stop)
         await _part(stack, self._runtime.start, self._runtime.stop)
-        kubelet = Kubelet(
+        self._kubelet = Kubelet(
             settings=self._settings(),
             client=self._client,
             runtime=self._runtime,
             network=self._network,
             images=self._images,
         )
-        await _part(stack, kubelet.start, kubelet.stop)
-        server = ApiServer(self._registry, {self._config.node_name: kubelet.connection})
-        await _part(stack, lambda: server.start([UnixListener(self._config.socket)]), server.stop)
+        await _part(stack, self._kubelet.start, self._kubelet.stop)
+
+    async def serve(self, stack: AsyncExitStack, service: Service) -> None:
+        """Answer the API, and do what it says."""
+        config = self._config
+        server = ApiServer(self._registry, {config.node_name: self._kubelet.connection})
+        listener = UnixListener(config.socket, inherited=service.take_socket(config.socket))
+        await _part(stack, lambda: server.start([listener]), server.stop)
         server.ready = True
         self._run_beside(stack, "scheduler", Scheduler(self._client).run())
-        self._run_beside(
-            stack, "manifests", ManifestDirectory(self._config.manifest_dir, self._client).run()
-        )
+        self._run_beside(stack, "manifests", ManifestDirectory(config.manifest_dir, self._client).run())
+        if service.managed:
+            total, critical = config.shutdown_grace_period, config.shutdown_grace_period_critical_pods
+            manager = ShutdownManager(self._kubelet, total=total, critical=critical)
+            self._run_beside(stack, "shutdown", manager.run())
+
+    async def end_pods(self, service: Service, fate: PodsFate) -> None:
+        """Do with the pods what the end of the daemon means for them."""
+        match fate:
+            case PodsFate.KEEP:
+                service.stopping("stopping; pods go on")
+                log.info("stopping; pods go on")
+            case PodsFate.STOP:
+                service.stopping("ending the pods", within=self._kubelet.longest_grace())
+                log.info("stopping, and the pods with it")
+                await self._kubelet.shut_down_pods()
+            case PodsFate.SHUT_DOWN:
+                total = self._config.shutdown_grace_period
+                groups = shutdown_groups(total, self._config.shutdown_grace_period_critical_pods)
+                service.stopping("ending the pods: the machine is shutting down", within=total)
+                log.info("the machine is shutting down, and the pods with it")
+                await self._kubelet.shut_down_in_order(groups)
 
     def _settings(self) -> NodeSettings:
         config = self._config
@@ -240,11 +290,3 @@ def _settle_memory() -> None:
     """What start-up made lives as long as the daemon: the garbage collector need not look at it again."""
     gc.collect()
     gc.freeze()
-
-
-def _notify(state: str) -> None:
-    """Tell a service manager, if there is one (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-            notify.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)

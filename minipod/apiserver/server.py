@@ -33,9 +33,13 @@ class UnixListener:
 
     path: Path
     authenticate: Authenticator = unix_peer
+    inherited: socket.socket | None = None
+    """The socket that a service manager listens with there, and goes on listening with after this process."""
 
     def open(self) -> socket.socket:
         """Raises OSError; EADDRINUSE when another daemon listens there."""
+        if self.inherited is not None:
+            return self.inherited
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if _answers(self.path):
             raise OSError(errno.EADDRINUSE, "another daemon listens here", str(self.path))
@@ -51,7 +55,8 @@ class UnixListener:
         return sock
 
     def closed(self) -> None:
-        self.path.unlink(missing_ok=True)
+        if self.inherited is None:
+            self.path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

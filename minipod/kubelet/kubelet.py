@@ -27,6 +27,7 @@ from minipod.kubelet.history.journal import PodHistory
 from minipod.kubelet.node_cgroups import NodeCgroups
 from minipod.kubelet.node_status import build_node, register_node, write_status
 from minipod.kubelet.pods.pod_worker import PodWorker
+from minipod.kubelet.pods.termination import grace_seconds
 from minipod.kubelet.server.server import NodeServer
 from minipod.kubelet.services import Services, wall_clock_us
 from minipod.kubelet.settings import NodeSettings
@@ -71,9 +72,7 @@ class Kubelet:
         )
         self._groups = NodeCgroups(settings, self._services.events)
         self._workers: dict[str, PodWorker] = {}
-        self._arrivals = Arrivals(
-            runs=lambda uid: runtime.status(uid) is not None, start=self._start_worker
-        )
+        self._arrivals = Arrivals(runs=lambda uid: runtime.status(uid) is not None, start=self._start_worker)
         self._selector = f"spec.nodeName={settings.node_name}"
         self._pods = Informer(
             client,
@@ -142,10 +141,16 @@ class Kubelet:
     async def shut_down_in_order(self, groups: Sequence[Group]) -> None:
         """The same for a shutdown of the machine: group after group, each within its time (KEP-2712)."""
         node_name = self._services.settings.node_name
-        message = "Shutdown manager detected shutdown event"
-        self._services.events.node_event(node_name, events.NORMAL, events.NODE_SHUTDOWN, message)
-        await self._begin_shutdown()
+        if not self._shutting_down:
+            message = "Shutdown manager detected shutdown event"
+            self._services.events.node_event(node_name, events.NORMAL, events.NODE_SHUTDOWN, message)
+            await self._begin_shutdown()
         await end_in_order(self._workers, groups)
+
+    def longest_grace(self) -> float:
+        """Seconds that shut_down_pods may take."""
+        pods = (worker.pod for worker in self._workers.values())
+        return max((grace_seconds(pod, gone=False) for pod in pods), default=0.0)
 
     async def resume(self) -> None:
         """The shutdown was called off: every pod runs again."""

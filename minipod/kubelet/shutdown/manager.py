@@ -69,9 +69,9 @@ class ShutdownManager:
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Until cancelled. Where logind cannot be reached it is tried again, as it may come later."""
+        """Until cancelled, or at once when pods get no time. Where logind cannot be reached it is tried again."""
         delay = FIRST_RETRY
-        while self._groups:
+        while self._total > 0:
             try:
                 await self._watch()
                 delay = FIRST_RETRY

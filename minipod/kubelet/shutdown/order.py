@@ -26,9 +26,8 @@ class Group:
 
 
 def shutdown_groups(total: float, critical: float) -> tuple[Group, ...]:
-    """As kubelet makes them of shutdownGracePeriod and shutdownGracePeriodCriticalPods; none where there is no time."""
-    if total <= 0:
-        return ()
+    """As kubelet makes them of shutdownGracePeriod and shutdownGracePeriodCriticalPods."""
+    total = max(total, 0.0)
     kept = min(max(critical, 0.0), total)
     return Group(0, total - kept), Group(SYSTEM_CRITICAL, kept)
 
