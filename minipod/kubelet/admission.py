@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from minipod.api import core_v1
+from minipod.api.priorities import is_critical
+from minipod.api.resource_fit import Taken, insufficient, requests
+from minipod.api.taints import MEMORY_PRESSURE, tolerates
 from minipod.kubelet import events
 from minipod.kubelet.containers.cgroups import Missing, missing_controllers
 from minipod.kubelet.containers.security import forbidden_sysctl
+from minipod.kubelet.eviction.types import EVICTED, Pressure
+from minipod.kubelet.node_resources import allocatable
 from minipod.kubelet.settings import CgroupEnforcement, NodeSettings
 from minipod.kubelet.status.generate import Failed
 
@@ -15,8 +22,38 @@ _FIX = (
 )
 
 
-def admit(pod: core_v1.Pod, settings: NodeSettings) -> Failed | None:
-    """None, or why the pod is refused for good (it becomes Failed with this reason and message)."""
+def admit(
+    pod: core_v1.Pod,
+    settings: NodeSettings,
+    *,
+    taken: Taken | None = None,
+    pressures: Collection[Pressure] = (),
+) -> Failed | None:
+    """None, or why the pod is refused for good (it becomes Failed with this reason and message).
+
+    `taken`: what the node's other pods hold, None: nothing; `pressures`: those the node is under.
+    """
+    if pressures and not bears(pod, pressures):
+        return Failed(EVICTED, f"The node had condition: [{' '.join(pressures)}]. ")
+    scarce = insufficient(requests(pod), allocatable(settings), taken or Taken())
+    if scarce:
+        return Failed(f"{events.OUT_OF}{scarce[0].resource}", str(scarce[0]))
+    return _mismatch(pod, settings)
+
+
+def bears(pod: core_v1.Pod, pressures: Collection[Pressure]) -> bool:
+    """Whether the pod is let in under these pressures.
+
+    Critical pods always are; under memory pressure alone so is what is not BestEffort, or tolerates the pressure.
+    https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
+    """
+    if is_critical(pod):
+        return True
+    return set(pressures) == {Pressure.MEMORY} and tolerates(pod, MEMORY_PRESSURE)
+
+
+def _mismatch(pod: core_v1.Pod, settings: NodeSettings) -> Failed | None:
+    """Why the pod is not for a node like this one, however empty it is."""
     selector = pod.spec.nodeSelector
     if any(settings.labels.get(key) != value for key, value in selector.items()):
         return Failed(

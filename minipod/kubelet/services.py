@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from minipod.client.events import EventRecorder
 from minipod.client.interface import Client
 from minipod.images.store import ImageStore
 from minipod.kubelet.history.journal import PodHistory
+from minipod.kubelet.node_state import NodeState
 from minipod.kubelet.settings import NodeSettings
 from minipod.kubelet.status.manager import StatusManager
 from minipod.network.pod_network import PodNetwork
@@ -31,4 +32,5 @@ class Services:
     events: EventRecorder
     statuses: StatusManager
     history: PodHistory
+    node: NodeState = field(default_factory=NodeState)
     clock: Callable[[], int] = wall_clock_us

@@ -36,10 +36,17 @@ def active_deadline(pod: core_v1.Pod, start_time: str) -> int | None:
 
 
 def _admit(pod: core_v1.Pod, services: Services) -> Failed | None:
-    refused = admit(pod, services.settings)
+    node = services.node
+    refused = admit(
+        pod,
+        services.settings,
+        taken=node.taken(without=pod.metadata.uid or ""),
+        pressures=node.pressures(),
+    )
     if refused:
         services.events.pod_event(pod, events.WARNING, refused.reason, refused.message)
         return Failed(refused.reason, f"Pod was rejected: {refused.message}", rejected=True)
+    node.take(pod)
     for reason, message in warnings(pod, services.settings):
         services.events.pod_event(pod, events.WARNING, reason, message)
     return None

@@ -25,6 +25,7 @@ from minipod.kubelet.pods.observer import Observation, Observer
 from minipod.kubelet.pods.pod_starter import SYNC_RETRY_INITIAL, SYNC_RETRY_MAXIMUM, PodStarter
 from minipod.kubelet.pods.resize import RESTART_MESSAGE
 from minipod.kubelet.pods.resizer import Resizer
+from minipod.kubelet.pods.restart_policy import is_no_habit
 from minipod.kubelet.pods.sandbox import PodSandbox
 from minipod.kubelet.pods.stopper import Stopper
 from minipod.kubelet.pods.verdict import Verdict, recall, record
@@ -38,9 +39,6 @@ log = logging.getLogger(__name__)
 
 REPORT_AFTER = 0.1
 """Seconds after which a sync that still goes on shows how far it is; a quick one writes one status, at its end."""
-
-LONG_LIFE = 10.0
-"""Seconds after which the death of a sandbox is taken for an accident."""
 
 FINAL_PHASES = ("Succeeded", "Failed")
 
@@ -84,7 +82,7 @@ class PodWorker:
         )
         self._observer = Observer(services, self.sandbox.context, self._alarm.ring)
         self._stopper = Stopper(services, self.uid, self._observer.hooks)
-        self._resizer = Resizer(services)
+        self._resizer = Resizer(services, self._alarm.ring)
         self._reporter = PodReporter(services)
         self._finisher = Finisher(
             services, self.sandbox, report=lambda terminal: self._report(self._look(), terminal=terminal)
@@ -301,7 +299,7 @@ class PodWorker:
 
     async def _drop_sandbox(self, sandbox: SandboxStatus | None) -> None:
         """The infra process is gone: nothing of the sandbox can be kept. Its containers' ends go on record first."""
-        if sandbox is not None and _is_no_habit(sandbox, self._services.clock()):
+        if sandbox is not None and is_no_habit(sandbox, self._services.clock()):
             self._containers.try_again()  # what could not be started in the old one can be in the new one
         message = "Pod sandbox changed, it will be killed and re-created."
         self._event(events.NORMAL, events.SANDBOX_CHANGED, message)
@@ -313,9 +311,9 @@ class PodWorker:
     def _check_limits(self) -> None:
         if self._failed or self._completed:
             return
-        new = self._reporter.status is None and not self.pod.status.startTime
+        known = self._services.node.holds(self.uid) or self._reporter.status or self.pod.status.startTime
         start_time = self._reporter.start_time(self.pod)
-        self._failed = judge(self.pod, self._services, new=new, start_time=start_time)
+        self._failed = judge(self.pod, self._services, new=not known, start_time=start_time)
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
@@ -327,8 +325,7 @@ class PodWorker:
             self._completed = True
             if self.sandbox.present:
                 await self.sandbox.release()
-            self._seen_to = End.COMPLETED
-            self._ended.set()
+            self._have_seen_to(End.COMPLETED)
 
     async def _bring_to_end(self, ending: End) -> tuple[bool, int | None]:
         """Stop what runs; once nothing does, see to what is left of the pod. Done when that has to be waited for."""
@@ -349,8 +346,7 @@ class PodWorker:
             return True, due
         self._containers.clear()
         await self._finisher.finish(self.pod, ending, gone=self._gone)
-        self._seen_to = ending
-        self._ended.set()
+        self._have_seen_to(ending)
         return True, None
 
     # -- reporting -------------------------------------------------------------------------------------------------
@@ -385,6 +381,11 @@ class PodWorker:
     def _names(self) -> dict[str, str]:
         return {"pod": f"{self.pod.metadata.namespace}/{self.pod.metadata.name}", "uid": self.uid}
 
+    def _have_seen_to(self, end: End) -> None:
+        self._seen_to = end
+        self._services.node.release(self.uid)
+        self._ended.set()
+
     def _limit_grace(self, grace: float | None) -> None:
         if grace is not None:
             self._grace_limit = grace if self._grace_limit is None else min(grace, self._grace_limit)
@@ -394,8 +395,3 @@ class PodWorker:
         delay = go_duration((at - self._services.clock()) / MICROSECONDS)
         log.warning("%s; trying again in %s", why, delay, extra=self._names())
         return at
-
-
-def _is_no_habit(sandbox: SandboxStatus, now: int) -> bool:
-    """Whether a sandbox that died is the pod's first or lived for a while: then nothing has to be slowed down."""
-    return sandbox.attempt == 0 or now - sandbox.created_at > LONG_LIFE * MICROSECONDS

@@ -21,6 +21,7 @@ from fractions import Fraction
 
 from minipod.api import codec, core_v1, pod_resources
 from minipod.api.pod_resources import CPU, MEMORY, Amounts
+from minipod.api.resource_fit import Insufficient, units
 from minipod.kubelet.containers.cgroups import container_files, missing_controllers, pod_files
 from minipod.kubelet.containers.limit_policy import LimitPolicy
 from minipod.kubelet.containers.resources_in_force import (
@@ -96,15 +97,17 @@ def plan_resize(
     host: HostFacts,
     *,
     strict: bool = True,
+    allocatable: Amounts | None = None,
     others: Amounts | None = None,
     policy: LimitPolicy | None = None,
     pod_group: Mapping[str, str] | None = None,
 ) -> ResizePlan:
     """Compare the spec with what is in force.
 
-    `running`: by name, of containers and sidecars; `strict`: as --cgroup-enforcement; `others`: what the other pods of
-    the node request, None: not counted; `pod_group`: the files of the pod's cgroup (SandboxStatus.resources), None:
-    what follows from `running`. When all is written, node_groups.qos_files has changed too.
+    `running`: by name, of containers and sidecars; `strict`: as --cgroup-enforcement; `allocatable`: what the node
+    has for its pods, None: all there is; `others`: what its other pods request, None: not counted; `pod_group`: the
+    files of the pod's cgroup (SandboxStatus.resources), None: what follows from `running`. When all is written,
+    node_groups.qos_files has changed too.
     """
     policy = policy or LimitPolicy()
     changed = [c for c in _resizable_containers(pod) if _differs(c, running.get(c.name))]
@@ -113,7 +116,7 @@ def plan_resize(
     grow, shrink = _pod_changes(pod_group, pod_files(pod, host, policy=policy))
     if not (changed or grow or shrink):
         return NOTHING
-    refusal = _refusal(pod, host, others or {}, strict=strict)
+    refusal = _refusal(pod, host, allocatable, others or {}, strict=strict)
     if refusal is not None:
         return refusal
     changed = [c for c in changed if running[c.name].running]
@@ -176,27 +179,26 @@ def _condition(pod: core_v1.Pod, type_: str, reason: str, message: str, now: str
     )
 
 
-def _refusal(pod: core_v1.Pod, host: HostFacts, others: Amounts, *, strict: bool) -> ResizePlan | None:
+def _refusal(
+    pod: core_v1.Pod, host: HostFacts, allocatable: Amounts | None, others: Amounts, *, strict: bool
+) -> ResizePlan | None:
     missing = missing_controllers(pod, host) if strict else []
     if missing:
         return ResizePlan(pending=Pending.INFEASIBLE, problem="; ".join(map(str, missing)))
     asked = pod_resources.amounts(pod_resources.pod_requests(pod))
-    capacity = {CPU: Fraction(host.cpu_capacity_millis, 1000), MEMORY: Fraction(host.memory_capacity)}
+    capacity = allocatable or {
+        CPU: Fraction(host.cpu_capacity_millis, 1000),
+        MEMORY: Fraction(host.memory_capacity),
+    }
     for name in RESIZABLE:
         wanted, whole, taken = asked.get(name, Fraction(0)), capacity[name], others.get(name, Fraction(0))
         if wanted > whole:
-            why = f"Node didn't have enough capacity: {name}, requested: {_units(name, wanted)}, "
-            return ResizePlan(pending=Pending.INFEASIBLE, problem=f"{why}capacity: {_units(name, whole)}")
+            why = f"Node didn't have enough capacity: {name}, requested: {units(name, wanted)}, "
+            return ResizePlan(pending=Pending.INFEASIBLE, problem=f"{why}capacity: {units(name, whole)}")
         if wanted + taken > whole:
-            why = f"Node didn't have enough resource: {name}, requested: {_units(name, wanted)}, "
-            why += f"used: {_units(name, taken)}, capacity: {_units(name, whole)}"
-            return ResizePlan(pending=Pending.DEFERRED, problem=why)
+            scarce = Insufficient(name, wanted, taken, whole)
+            return ResizePlan(pending=Pending.DEFERRED, problem=str(scarce))
     return None
-
-
-def _units(name: str, amount: Fraction) -> int:
-    """As the kubelet counts in its messages: thousandths of a core, bytes."""
-    return math.ceil(amount * 1000) if name == CPU else math.ceil(amount)
 
 
 def _resizable_containers(pod: core_v1.Pod) -> Iterator[core_v1.Container]:
@@ -248,7 +250,7 @@ def _below_usage(container: core_v1.Container, force: InForce) -> str:
     if wanted > force.memory_usage:
         return ""
     return (
-        f"attempting to set container {container.name!r} memory limit ({_units(MEMORY, wanted)}) "
+        f"attempting to set container {container.name!r} memory limit ({units(MEMORY, wanted)}) "
         f"below current usage ({force.memory_usage})"
     )
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from minipod.api import core_v1
 from minipod.kubelet import events
 from minipod.kubelet.containers.resources_in_force import RESIZABLE, InForce, in_force
+from minipod.kubelet.node_resources import allocatable
 from minipod.kubelet.pod_names import all_containers
 from minipod.kubelet.pods.resize import (
     NOTHING,
+    Pending,
     ResizePlan,
     allocated,
     plan_resize,
@@ -30,7 +32,9 @@ NOT_RESIZED = "pids."
 class Resizer:
     """`plan` is the last decision; an idle one means that what the spec asks for is in force."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, ring: Callable[[], None]) -> None:
+        """`ring`: called when a resize that had to wait may be tried again."""
+        self._ring = ring
         self.plan: ResizePlan = NOTHING
         self._services = services
         self._seen: object = None
@@ -45,6 +49,9 @@ class Resizer:
         self._in_force = {c.name: force for c in sandbox.containers if (force := self._force(sandbox, c))}
         self.plan = self._plan(pod, sandbox)
         self._tell(pod)
+        if self.plan.pending is Pending.DEFERRED:
+            self._services.node.await_room(sandbox.uid, self._ring)
+        self._services.node.take(self.granted(pod))
         if not (self.plan.pending or self.plan.problem):
             await self._write(pod, sandbox.uid)
         self._seen = _of_interest(pod, self._services.runtime.status(sandbox.uid))
@@ -86,6 +93,8 @@ class Resizer:
             self._in_force,
             settings.host,
             strict=settings.enforcement is CgroupEnforcement.STRICT,
+            allocatable=allocatable(settings),
+            others=self._services.node.taken(without=sandbox.uid).requests,
             policy=settings.limits,
             pod_group=group,
         )

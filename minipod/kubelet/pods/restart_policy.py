@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from minipod.api import core_v1
+from minipod.kubelet.backoff import MICROSECONDS
 from minipod.kubelet.pod_names import AnyContainer
 from minipod.kubelet.status.records import ContainerRecord, container_hash
+from minipod.runtime.types import SandboxStatus
+
+LONG_LIFE = 10.0
+"""Seconds after which the death of a sandbox is taken for an accident."""
 
 
 def is_sidecar(container: AnyContainer) -> bool:
@@ -75,3 +80,11 @@ def _matches(rule: core_v1.ContainerRestartRule, code: int) -> bool:
     if rule.action != "Restart" or codes is None:
         return False
     return (code in codes.values) == (codes.operator == "In")
+
+
+def is_no_habit(sandbox: SandboxStatus, now: int) -> bool:
+    """Whether a sandbox that died is the pod's first or lived for a while: then nothing has to be slowed down.
+
+    `now`: µs since the epoch.
+    """
+    return sandbox.attempt == 0 or now - sandbox.created_at > LONG_LIFE * MICROSECONDS

@@ -32,6 +32,7 @@ class Stage:
         self.done = asyncio.Event()
         self._tmp_path = tmp_path
         self.worker: PodWorker
+        self.services: Services
 
     def begin(self, made: core_v1.Pod, **changes: Any) -> None:
         """`changes`: NodeSettings that differ."""
@@ -43,7 +44,7 @@ class Stage:
             "crash_loop": BackOffPolicy(initial=0.02, maximum=0.1, reset=600),
             "image_retry": BackOffPolicy(initial=60, maximum=60, reset=600),
         }
-        services = Services(
+        self.services = Services(
             settings=settings(**{**own, **changes}),
             images=self.images,  # type: ignore[arg-type]
             events=self.events,  # type: ignore[arg-type]
@@ -52,7 +53,7 @@ class Stage:
             clock=lambda: wall_clock_us() + self.clock_ahead,
             **parts,
         )
-        self.worker = PodWorker(made, services, lambda _: self.done.set())
+        self.worker = PodWorker(made, self.services, lambda _: self.done.set())
         self.runtime.subscribe(lambda _: self.worker.wake())
 
     def change(self, **metadata: Any) -> None:

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from minipod.api.pod_resources import amounts
+from minipod.api.resource_fit import Taken
 from minipod.kubelet.admission import admit, warnings
+from minipod.kubelet.eviction.types import Pressure
 from minipod.kubelet.settings import CgroupEnforcement
 from tests.unit.kubelet.pods import container, host, pod, settings
 
@@ -64,3 +67,74 @@ def test_best_effort_takes_it_with_a_warning_for_each_controller() -> None:
 
 def test_a_pod_that_asks_for_nothing_runs_anywhere() -> None:
     assert admit(pod(), settings(host=NO_CONTROLLERS)) is None
+
+
+def taken(pods: int = 0, **requests: str) -> Taken:
+    return Taken(pods, amounts(requests))
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "reason", "message"),
+    [
+        (
+            {"cpu": "3"},
+            taken(),
+            "OutOfcpu",
+            "Node didn't have enough resource: cpu, requested: 3000, used: 0, capacity: 2000",
+        ),
+        ({"cpu": "1500m"}, taken(1, cpu="1"), "OutOfcpu", "requested: 1500, used: 1000, capacity: 2000"),
+        ({"memory": "9Gi"}, taken(), "OutOfmemory", "requested: 9663676416, used: 0, capacity: 8589934592"),
+        ({}, taken(110), "OutOfpods", "pods, requested: 1, used: 110, capacity: 110"),
+        ({"ephemeral-storage": "1Gi"}, taken(), "OutOfephemeral-storage", "capacity: 0"),
+        (
+            {"hugepages-2Mi": "2Mi"},
+            taken(),
+            "OutOfhugepages-2Mi",
+            "requested: 2097152, used: 0, capacity: 0",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    asked: dict[str, str], there: Taken, reason: str, message: str
+) -> None:
+    refused = admit(pod(container(resources={"requests": asked})), settings(), taken=there)
+    assert refused is not None
+    assert refused.reason == reason
+    assert message in refused.message
+
+
+def test_what_is_reserved_is_not_given_away() -> None:
+    node = settings(system_reserved={"cpu": "1500m"})
+    refused = admit(pod(container(resources={"requests": {"cpu": "1"}})), node)
+    assert refused is not None
+    assert refused.message.endswith("requested: 1000, used: 0, capacity: 500")
+
+
+MEMORY, DISK = Pressure.MEMORY, Pressure.DISK
+
+
+@pytest.mark.parametrize(
+    ("pressures", "spec", "let_in"),
+    [
+        ([], {}, True),
+        ([MEMORY], {}, False),
+        ([MEMORY], {"containers": [container(resources={"requests": {"memory": "1Mi"}})]}, True),
+        ([MEMORY, DISK], {"containers": [container(resources={"requests": {"memory": "1Mi"}})]}, False),
+        (
+            [MEMORY],
+            {"tolerations": [{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists"}]},
+            True,
+        ),
+        ([DISK], {"tolerations": [{"operator": "Exists"}]}, False),
+        ([DISK], {"priorityClassName": "system-node-critical"}, True),
+        ([Pressure.PID], {}, False),
+    ],
+)
+def test_under_pressure_only_some_are_let_in(
+    pressures: list[Pressure], spec: dict[str, Any], let_in: bool
+) -> None:
+    refused = admit(pod(**spec), settings(), pressures=pressures)
+    assert (refused is None) is let_in
+    if refused:
+        assert refused.reason == "Evicted"
+        assert refused.message == f"The node had condition: [{' '.join(pressures)}]. "
