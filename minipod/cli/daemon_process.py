@@ -50,10 +50,13 @@ class DaemonProcess:
 
 
 def find_daemon(path: str) -> DaemonProcess | None:
-    """The process that listens on the socket; None when nobody does.
+    """The process that listens on the socket; None when nobody does, or nobody but systemd.
 
     Raises CommandError when there is one that we may not see or signal.
     """
+    if (pid := _lock_holder_beside(Path(path))) != 0:
+        # Better than to ask the socket: where systemd has opened it, connecting would start a daemon.
+        return _open(pid)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as client:
         try:
             client.connect(path)
@@ -64,13 +67,25 @@ def find_daemon(path: str) -> DaemonProcess | None:
         pid, _, _ = UCRED.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
         if pid == 0:
             raise CommandError(f"the daemon at {path} runs in another pid namespace: stop it from there")
-        try:
-            # The connection is still open, so the listener had not ended when its number was looked up.
-            return DaemonProcess(pid, os.pidfd_open(pid))
-        except ProcessLookupError:
-            return None
-        except OSError as error:
-            raise CommandError(f"cannot reach the daemon (pid {pid}): {error.strerror}") from error
+        # The connection is still open, so the listener had not ended when its number was looked up.
+        return None if pid == 1 else _open(pid)
+
+
+def _open(pid: int) -> DaemonProcess | None:
+    try:
+        return DaemonProcess(pid, os.pidfd_open(pid))
+    except ProcessLookupError:
+        return None
+    except OSError as error:
+        raise CommandError(f"cannot reach the daemon (pid {pid}): {error.strerror}") from error
+
+
+def _lock_holder_beside(socket_path: Path) -> int:
+    """The daemon that has locked the socket's directory; 0: none, as far as can be told."""
+    try:
+        return lock_holder(socket_path.with_name("lock").stat(), Path("/proc/locks").read_text())
+    except OSError:
+        return 0
 
 
 @contextmanager

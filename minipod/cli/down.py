@@ -14,8 +14,11 @@ from minipod.cli.command import Verb
 from minipod.cli.daemon_process import find_daemon
 from minipod.cli.durations import parse_duration
 from minipod.cli.errors import CommandError
+from minipod.cli.install import in_service
 from minipod.cli.node_pages import proxy_path
 from minipod.cli.session import Session
+from minipod.systemd import units
+from minipod.systemd.systemctl import systemctl
 
 DEFAULT_GRACE = 30
 """Seconds (core/v1 PodSpec.terminationGracePeriodSeconds)."""
@@ -48,12 +51,19 @@ def command(session: Session, grace_period: int | None, timeout: str) -> None:
         ended = session.api.create(proxy_path(session, "down"), None, {"gracePeriodSeconds": grace_period})
         for pod in ended["pods"]:
             print(f"pod/{pod['name']} in namespace {pod['namespace']} stopped", flush=True)
-        daemon.terminate()
+        service = in_service(daemon.pid)
+        if service:
+            # Not by a signal: the socket would start the daemon, and the pods, with the next command.
+            systemctl("stop", units.SOCKET, units.SERVICE)
+        else:
+            daemon.terminate()
         if not daemon.wait(seconds):
             raise CommandError(
                 f"the pods are stopped, but the daemon (pid {daemon.pid}) has not ended in {timeout}"
             )
         print(f"daemon (pid {daemon.pid}) ended; objects are kept and start again with the next one")
+        if service:
+            print(f"{units.SERVICE} is stopped until the next boot, or systemctl start minipod")
 
 
 def announcement(pods: Sequence[dict[str, Any]], limit: int | None) -> str:

@@ -43,6 +43,8 @@ VERBS = {
     },
     "Node": {
         "daemon": "Run the node: API server, scheduler and kubelet in one process",
+        "install": "Install the daemon as a service of systemd",
+        "uninstall": "Stop the service and remove it and everything it made",
         "doctor": "Check that this host has what pods need",
         "down": "End all pods and the daemon; objects stay and come back with the next start",
         "purge": "Remove every trace of minipod from this host",

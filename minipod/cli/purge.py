@@ -32,8 +32,13 @@ def command(yes: bool, config_file: str | None, **flags: str | None) -> None:
         raise CommandError("purge removes what only root may: use sudo")
     from minipod.cli.removal import actions
     from minipod.cli.removal.survey import known_uids, look
+    from minipod.systemd import installation
 
     config = read_config(config_file, flags)
+    if installation.serves(config.socket):
+        raise CommandError(
+            f"{config.socket} is the service's: systemd would start it again; minipod uninstall removes both"
+        )
     uids = known_uids(config)
     found = look(config, uids)
     actions.check(config, found)

@@ -22,9 +22,11 @@ TIMEOUT = 20.0
 """Seconds that killed processes may take to be gone."""
 
 
-def check(config: Config, found: Survey) -> None:
+def check(config: Config, found: Survey, *, keep_data: bool = False) -> None:
     """Refuse to remove what is not ours, before anything is removed. Raises CommandError."""
     for path, marks in ((config.data_dir, DATA_MARKS), (config.run_dir, RUN_MARKS)):
+        if keep_data and path == config.data_dir:
+            continue
         if problem := strangers(path, marks):
             raise CommandError(f"{problem}: nothing was removed")
     if os.getpid() in found.processes:
@@ -33,8 +35,11 @@ def check(config: Config, found: Survey) -> None:
         )
 
 
-def remove(config: Config, found: Survey) -> list[str]:
-    """Remove everything found; the problems met, one line each. The order matters: a process may make things anew."""
+def remove(config: Config, found: Survey, *, keep_data: bool = False) -> list[str]:
+    """Remove everything found; the problems met, one line each. The order matters: a process may make things anew.
+
+    `keep_data`: the data directory stays.
+    """
     problems: list[str] = []
 
     def attempt(what: str, act: Callable[[], None]) -> None:
@@ -51,9 +56,10 @@ def remove(config: Config, found: Survey) -> list[str]:
         attempt(f"cgroup {group}", lambda: _remove_cgroup(group))
     attempt("the network", lambda: _remove_network(config))
     # Both directories whether they were found or not: taking the network away may have made one of them.
-    for path in (*found.logs, config.data_dir, config.run_dir):
+    for path in (*found.logs, *(() if keep_data else (config.data_dir,)), config.run_dir):
         attempt(f"directory {path}", functools.partial(tree.remove_tree, path))
-    attempt(f"directory {config.log_dir}", lambda: _remove_if_empty(config.log_dir))
+    if not keep_data:
+        attempt(f"directory {config.log_dir}", lambda: _remove_if_empty(config.log_dir))
     return problems
 
 

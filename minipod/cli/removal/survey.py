@@ -48,8 +48,11 @@ class Survey:
         return found + [f"directory {path}" for path in (*self.directories, *self.logs)]
 
 
-def look(config: Config, uids: frozenset[str] | None = None) -> Survey:
-    """`uids`: the pods whose logs are ours; by default those with a directory. Raises OSError."""
+def look(config: Config, uids: frozenset[str] | None = None, *, keep_data: bool = False) -> Survey:
+    """`uids`: the pods whose logs are ours; by default those with a directory. Raises OSError.
+
+    `keep_data`: what lasts beyond a boot (the data directory, logs) is left out.
+    """
     group = pod_cgroup(config)
     uids = known_uids(config) if uids is None else uids
     return Survey(
@@ -58,9 +61,13 @@ def look(config: Config, uids: frozenset[str] | None = None) -> Survey:
         spawners=tuple(_spawners(config.run_dir)),
         links=tuple(_links(config, uids)),
         nft_table=_has_table(config.nft_table),
-        directories=tuple(p for p in (config.data_dir, config.run_dir) if p.exists()),
-        logs=tuple(_logs(config.log_dir, uids)),
+        directories=tuple(p for p in _directories(config, keep_data=keep_data) if p.exists()),
+        logs=() if keep_data else tuple(_logs(config.log_dir, uids)),
     )
+
+
+def _directories(config: Config, *, keep_data: bool) -> tuple[Path, ...]:
+    return (config.run_dir,) if keep_data else (config.data_dir, config.run_dir)
 
 
 def pod_cgroup(config: Config) -> Path | None:
