@@ -17,6 +17,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 from minipod import __version__
@@ -29,9 +30,11 @@ from minipod.client.inprocess import InProcessClient
 from minipod.config import Config
 from minipod.images.store import ImageStore
 from minipod.kubelet.backoff import BackOffPolicy
+from minipod.kubelet.containers.limit_policy import LimitPolicy
 from minipod.kubelet.eviction.types import EvictionSettings, eviction_settings
 from minipod.kubelet.host_facts import read_host_facts
 from minipod.kubelet.kubelet import Kubelet
+from minipod.kubelet.limit_settings import limit_policy
 from minipod.kubelet.node_status import node_labels
 from minipod.kubelet.settings import CgroupEnforcement, NodeSettings
 from minipod.kubelet.shutdown.manager import ShutdownManager
@@ -191,7 +194,7 @@ class Node:
     def _settings(self) -> NodeSettings:
         config = self._config
         host = read_host_facts(cgroup_root=self._cgroup_root, data_dir=config.data_dir)
-        return NodeSettings(
+        settings = NodeSettings(
             node_name=config.node_name,
             host_ip=config.node_ip or _default_address() or self._network.gateway,
             data_dir=config.data_dir,
@@ -203,6 +206,7 @@ class Node:
             enforcement=CgroupEnforcement(config.cgroup_enforcement),
             pod_cidr=config.pod_cidr,
             max_pods=config.max_pods,
+            pod_pids_limit=max(config.pod_pids_limit, 0),
             system_reserved=config.system_reserved,
             kube_reserved=config.kube_reserved,
             eviction=_eviction(config),
@@ -217,6 +221,7 @@ class Node:
             post_start_timeout=config.post_start_timeout or None,
             labels=node_labels(host, config.node_name, dict(config.node_labels)),
         )
+        return replace(settings, limits=_limits(config, settings))
 
     def _run_beside(self, stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
         """A part that runs until it is cancelled; should it fail, the daemon ends and says so."""
@@ -233,6 +238,17 @@ class Node:
 
         task.add_done_callback(done)
         stack.push_async_callback(cancel)
+
+
+def _limits(config: Config, settings: NodeSettings) -> LimitPolicy:
+    return limit_policy(
+        settings,
+        single_process_oom_kill=config.single_process_oom_kill,
+        memory_qos=config.memory_qos,
+        memory_throttling_factor=config.memory_throttling_factor,
+        swap_behavior=config.swap_behavior,
+        enforce_node_allocatable=config.enforce_node_allocatable,
+    )
 
 
 def _eviction(config: Config) -> EvictionSettings:

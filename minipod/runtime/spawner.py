@@ -19,7 +19,16 @@ from typing import NoReturn
 from minipod.linux import capabilities, prctl
 from minipod.linux.cgroup2 import cgroup
 from minipod.linux.process import clone3, set_title
-from minipod.runtime import device_rules, dry_start, infra_spawn, launch, readonly_exe, removal, shim
+from minipod.runtime import (
+    device_rules,
+    dry_start,
+    infra_spawn,
+    launch,
+    readonly_exe,
+    removal,
+    resources,
+    shim,
+)
 from minipod.runtime.channel import TO_SPAWNER, Channel, MakeShim, Received, Refused
 from minipod.runtime.children import failure_of
 from minipod.runtime.errors import ProtocolError, SandboxError
@@ -27,8 +36,8 @@ from minipod.runtime.poller import Poller
 from minipod.runtime.rehearsal import ROUNDS, rehearse
 from minipod.runtime.state import SHIM_LEAF
 
-CONTROLLERS = frozenset({"cpu", "cpuset", "io", "memory", "pids", "hugetlb"})
-"""Controllers that pods get where the host has them."""
+CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids", "hugetlb"})
+"""Controllers that every pod gets where the host has them; others (io) it gets when it asks for them."""
 
 OOM_SCORE = -998
 """As containerd's shims: killed only after everything that can be killed instead."""
@@ -72,7 +81,8 @@ class Spawner:
             os.close(fd)
 
     def _make_shim(self, message: MakeShim, fd: int) -> None:
-        leaf = self._hierarchy.make_pod(str(message.cgroup_root), message.config.cgroup)
+        needed = resources.controllers(message.config.resources)
+        leaf = self._hierarchy.make_pod(str(message.cgroup_root), message.config.cgroup, needed)
         leaf_fd = os.open(leaf, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             pid, pidfd = clone3(0, cgroup_fd=leaf_fd)
@@ -84,36 +94,39 @@ class Spawner:
 
 
 class _Hierarchy:
-    """Makes the cgroups of pods, with every controller there is handed down to them."""
+    """Makes the cgroups of pods, with the usual controllers handed down to them as far as there are any."""
 
     def __init__(self) -> None:
-        self._ready: dict[str, int] = {}
-        """Groups above pods that hand down everything, by path; the inode tells one made anew."""
+        self._ready: dict[str, tuple[int, frozenset[str]]] = {}
+        """Groups above pods with what they hand down, by path; the inode tells one made anew."""
 
-    def make_pod(self, root: str, name: str) -> str:
-        """The pod's cgroup, fresh, with the shim's leaf, which it returns. Raises OSError."""
+    def make_pod(self, root: str, name: str, needed: frozenset[str]) -> str:
+        """The pod's cgroup, fresh, with the shim's leaf, which it returns.
+
+        Raises OSError, with the level that lacks it when one of the `needed` controllers cannot be handed down.
+        """
         *above, pod = name.split("/")
         group = root
         for part in above:
-            self._hand_down(group)
+            self._hand_down(group, needed)
             group = f"{group}/{part}"
             _make(group)
-        self._hand_down(group)
+        self._hand_down(group, needed)
         group = f"{group}/{pod}"
         if not _make(group):
             # Nothing is on record for it, so whatever is in it is a leftover.
             removal.remove_cgroup(Path(group))
             _make(group)
-        _enable_controllers(group)
+        _enable_controllers(group, needed)
         leaf = f"{group}/{SHIM_LEAF}"
         _make(leaf)
         return leaf
 
-    def _hand_down(self, group: str) -> None:
+    def _hand_down(self, group: str, needed: frozenset[str]) -> None:
         inode = os.stat(group).st_ino
-        if self._ready.get(group) != inode:
-            _enable_controllers(group)
-            self._ready[group] = inode
+        known, handed_down = self._ready.get(group, (0, frozenset()))
+        if known != inode or not needed <= handed_down:
+            self._ready[group] = inode, _enable_controllers(group, needed)
 
 
 def _make(group: str) -> bool:
@@ -125,9 +138,12 @@ def _make(group: str) -> bool:
     return True
 
 
-def _enable_controllers(group: str) -> None:
+def _enable_controllers(group: str, needed: frozenset[str]) -> frozenset[str]:
+    """Those it has now that it was asked for. Raises OSError(ENODEV) naming the group that lacks a needed one."""
     path = Path(group)
-    cgroup.enable_controllers(path, CONTROLLERS & cgroup.controllers(path))
+    wanted = CONTROLLERS & cgroup.controllers(path) | needed
+    cgroup.enable_controllers(path, wanted)
+    return wanted
 
 
 def _reap() -> None:

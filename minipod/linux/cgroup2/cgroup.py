@@ -85,16 +85,32 @@ def read(group: Path, name: str) -> str:
 
 
 def write(group: Path, name: str, value: str) -> None:
-    """Set a file of the group. One write(2): the kernel takes a value whole or not at all."""
-    fd = os.open(group / name, os.O_WRONLY | os.O_CLOEXEC)
+    """Set a file of the group. One write(2) per line: the kernel takes each whole or not at all.
+
+    Files with an entry per device or page size (io.max) take one entry at a time; all others have one line.
+    """
     try:
-        os.write(fd, value.encode())
+        fd = os.open(group / name, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        if not group.exists():
+            raise
+        raise FileNotFoundError(errno.ENOENT, _why_absent(group, name), str(group / name)) from error
+    try:
+        for line in value.split("\n"):
+            os.write(fd, line.encode())
     except OSError as error:
         raise OSError(
             error.errno, f"writing {value!r}: {os.strerror(error.errno or 0)}", str(group / name)
         ) from error
     finally:
         os.close(fd)
+
+
+def _why_absent(group: Path, name: str) -> str:
+    controller = name.partition(".")[0]
+    if controller in controllers(group):
+        return f"this kernel's {controller} controller has no such file"
+    return f"the cgroup v2 controller {controller} is not on in this group"
 
 
 def apply(group: Path, files: Mapping[str, str]) -> None:

@@ -195,8 +195,8 @@ async def test_a_sandbox_that_cannot_be_made_leaves_nothing(world: World) -> Non
     assert not (world.cgroup_root / world.word / "pod-1").exists()
     with pytest.raises(SandboxError, match="hostname"):
         await world.service.run_sandbox(world.sandbox(hostname="x" * 65))
-    with pytest.raises(SandboxError, match="memory\\.nonsense"):
-        await world.service.run_sandbox(world.sandbox(resources={"memory.nonsense": "1"}))
+    with pytest.raises(SandboxError, match=r"hugetlb\.nonsense"):
+        await world.service.run_sandbox(world.sandbox(resources={"hugetlb.nonsense": "1"}))
     assert list((world.workdir / "run" / "pods").iterdir()) == []
     await world.service.run_sandbox(world.sandbox())
 

@@ -1,0 +1,54 @@
+"""From the configuration's keys of limits and what the machine has of swap to the policy for all pods' limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minipod.api.pod_resources import MEMORY
+from minipod.kubelet.containers.limit_policy import LimitPolicy
+from minipod.kubelet.node_resources import pods_limit
+from minipod.kubelet.settings import NodeSettings
+
+LIMITED_SWAP = "LimitedSwap"
+ENFORCE_PODS = "pods"
+
+
+def limit_policy(
+    settings: NodeSettings,
+    *,
+    single_process_oom_kill: bool,
+    memory_qos: bool,
+    memory_throttling_factor: float,
+    swap_behavior: str,
+    enforce_node_allocatable: tuple[str, ...],
+) -> LimitPolicy:
+    """The values of the keys of these names. Reads /proc and looks at the cgroups that are there."""
+    return LimitPolicy(
+        single_process_oom_kill=single_process_oom_kill,
+        memory_qos=memory_qos,
+        memory_throttling_factor=memory_throttling_factor,
+        limited_swap=swap_behavior == LIMITED_SWAP,
+        swap_capacity=swap_total(Path("/proc/meminfo").read_text()),
+        swap_counted=swap_is_counted(settings.cgroup_root),
+        allocatable_memory=int(pods_limit(settings)[MEMORY]),
+        enforce_allocatable=ENFORCE_PODS in enforce_node_allocatable,
+    )
+
+
+def swap_total(meminfo: str) -> int:
+    """Bytes."""
+    for line in meminfo.splitlines():
+        if line.startswith("SwapTotal:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def swap_is_counted(cgroup_root: Path) -> bool:
+    """Whether groups have memory.swap.max. The root has none, so another group that has memory.max is asked.
+
+    Without any (nobody hands the memory controller down yet) it is taken to be so, as it is unless the kernel was
+    started with swapaccount=0.
+    """
+    for group in (path.parent for path in cgroup_root.glob("*/memory.max")):
+        return (group / "memory.swap.max").exists()
+    return True
