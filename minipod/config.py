@@ -66,6 +66,7 @@ class SwapBehavior(StrEnum):
 class LogFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
+    JOURNAL = "journal"
 
 
 class LogLevel(StrEnum):
@@ -188,7 +189,9 @@ class Config:
     listen: tuple[str, ...] = _key(
         words, "", "addresses of the API over HTTPS: 127.0.0.1:6443,...; none: the unix socket only"
     )
-    log_format: LogFormat = _key(LogFormat, "text", "the daemon's own log: text or json")
+    log_format: LogFormat = _key(
+        LogFormat, "text", "the daemon's own log: text, json, or journal (systemd's, with POD_NAME=...)"
+    )
     log_level: LogLevel = _key(LogLevel, "info", "debug, info, warning or error")
 
     @property

@@ -1,16 +1,20 @@
 """The daemon's own log: one line an entry on standard error, as text or JSON, with the fields that name the pod.
 
-Under systemd each line begins with `<N>`, the priority journald reads from it (sd-daemon(3)).
+Under systemd each line begins with `<N>`, the priority journald reads from it (sd-daemon(3)). With the format
+"journal" entries go to journald itself, and what they are about is in fields: `journalctl POD_NAME=web`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import re
 import sys
 import time
+
+from minipod.linux.sd_journal import Journal
 
 FIELDS = ("pod", "uid", "container", "reason", "node")
 
@@ -58,15 +62,62 @@ class JournalFormatter(TextFormatter):
         return "\n".join(prefix + part for part in line.split("\n"))
 
 
+class JournalHandler(logging.Handler):
+    """Entries with fields for systemd's journal. What it cannot take goes to `otherwise`, or, when it is slow, nowhere."""
+
+    def __init__(self, journal: Journal, otherwise: logging.Handler) -> None:
+        super().__init__()
+        self._journal = journal
+        self._otherwise = otherwise
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._journal.send(journal_fields(record))
+        except BlockingIOError:
+            pass  # nobody is to wait for a log
+        except OSError:
+            self._otherwise.handle(record)
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        self._journal.close()
+        super().close()
+
+
+def journal_fields(record: logging.LogRecord) -> list[tuple[str, bytes]]:
+    """One entry of the journal (systemd.journal-fields(7)); fields that say nothing are left out."""
+    text = record.getMessage()
+    if record.exc_info:
+        text += "\n" + logging.Formatter().formatException(record.exc_info)
+    namespace, _, name = getattr(record, "pod", "").rpartition("/")
+    fields = {
+        "MESSAGE": text,
+        "PRIORITY": str(PRIORITIES.get(record.levelno, 6)),
+        "SYSLOG_IDENTIFIER": "minipod",
+        "LOGGER": record.name,
+        "POD_NAME": name,
+        "POD_NAMESPACE": namespace,
+        "POD_UID": getattr(record, "uid", ""),
+        "CONTAINER_NAME": getattr(record, "container", ""),
+        "REASON": getattr(record, "reason", ""),
+        "NODE_NAME": getattr(record, "node", ""),
+    }
+    return [(key, str(value).encode(errors="replace")) for key, value in fields.items() if value]
+
+
 def set_up_logging(log_format: str, level: str) -> None:
-    """Send everything from `level` up to standard error. `log_format`: text or json."""
-    handler = logging.StreamHandler(sys.stderr)
+    """Log everything from `level` up. `log_format`: text or json, for standard error, or journal."""
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if log_format == "json":
         handler.setFormatter(JsonFormatter())
     elif "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(JournalFormatter())
     else:
         handler.setFormatter(TextFormatter())
+    if log_format == "journal":
+        with contextlib.suppress(OSError):  # no journald here
+            handler = JournalHandler(Journal(), handler)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("asyncio", "aiohttp.access", "pyroute2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

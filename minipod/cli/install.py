@@ -31,7 +31,9 @@ def command(*, start: bool, config_file: str | None, **flags: str | None) -> Non
     if os.geteuid() != 0:
         raise CommandError("install writes to /etc and starts a service: use sudo")
     if config_file is not None:
-        raise CommandError(f"the service reads {DEFAULT_FILE}: put your settings there, or give them as flags")
+        raise CommandError(
+            f"the service reads {DEFAULT_FILE}: put your settings there, or give them as flags"
+        )
     asked = {name: text for name, text in flags.items() if text is not None}
     if "cgroup_parent" in asked:
         raise CommandError(f"--cgroup-parent: pods of the service live in {units.CGROUP_PARENT}")
