@@ -26,6 +26,7 @@ from minipod.kubelet.arrivals import Arrivals
 from minipod.kubelet.history.journal import PodHistory
 from minipod.kubelet.node_cgroups import NodeCgroups
 from minipod.kubelet.node_status import build_node, register_node, write_status
+from minipod.kubelet.oom_watcher import OomWatcher
 from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.pods.termination import grace_seconds
 from minipod.kubelet.server.server import NodeServer
@@ -72,6 +73,11 @@ class Kubelet:
         )
         self._groups = NodeCgroups(settings, self._services.events)
         self._workers: dict[str, PodWorker] = {}
+        self._eviction = EvictionManager(
+            self._services, self._workers, on_change=self._pressures_changed
+        )
+        self._services.node.source = self._eviction
+        self._oom_watcher = OomWatcher(self._services, self._workers)
         self._arrivals = Arrivals(runs=lambda uid: runtime.status(uid) is not None, start=self._start_worker)
         self._selector = f"spec.nodeName={settings.node_name}"
         self._pods = Informer(
@@ -100,8 +106,12 @@ class Kubelet:
         services.events.start()
         self._node = await register_node(services.client, services.settings, services.images.list())
         self._groups.start()
+        self._oom_watcher.start()
         listed = await services.client.list(PODS, field_selector=self._selector)
         uids = {pod.metadata.uid or "" for pod in listed.items}
+        for pod in listed.items:
+            if pod.status.startTime and pod.status.phase not in FINAL_PHASES:
+                services.node.take(pod)  # it was let in by an earlier daemon
         services.history.start(uids)
         await self._remove_strangers(uids)
         self._subscriptions.callback(services.runtime.subscribe(self._processes_changed))
@@ -118,6 +128,7 @@ class Kubelet:
     async def stop(self) -> None:
         """Let go of everything; pods live on."""
         self._subscriptions.close()
+        self._oom_watcher.stop()
         await self._pods.stop()
         await self._arrivals.stop()
         if self._image_task:
@@ -179,6 +190,7 @@ class Kubelet:
     def _start_worker(self, pod: core_v1.Pod) -> PodWorker:
         worker = PodWorker(pod, self._services, self._worker_done)
         self._workers[worker.uid] = worker
+        self._eviction.pods_changed()
         self._weigh_qos_groups()
         return worker
 
@@ -198,6 +210,7 @@ class Kubelet:
 
     def _worker_done(self, worker: PodWorker) -> None:
         self._workers.pop(worker.uid, None)
+        self._eviction.pods_changed()
         self._weigh_qos_groups()
 
     def _processes_changed(self, uid: str) -> None:
@@ -208,10 +221,19 @@ class Kubelet:
     def _images_changed(self) -> None:
         for worker in self._workers.values():
             worker.images_changed()
+        self._eviction.look_soon()
+        self._image_news.set()
+
+    def _pressures_changed(self, before: Collection[Pressure], now: Collection[Pressure]) -> None:
+        for reason in pressure_events(before, now):
+            message = f"Node {self._services.settings.node_name} status is now: {reason}"
+            self._services.events.node_event(
+                self._services.settings.node_name, events.NORMAL, reason, message
+            )
         self._image_news.set()
 
     async def _follow_images(self) -> None:
-        """The Node names the images it has."""
+        """The Node names the images it has, and the pressures it is under."""
         await self._collect_images()
         while True:
             await self._image_news.wait()
@@ -222,6 +244,7 @@ class Kubelet:
                 services.settings,
                 services.images.list(),
                 now=timestamps.now(),
+                pressures=self._eviction.held,
                 shutting_down=self._shutting_down,
             )
             try:
