@@ -23,11 +23,13 @@ from minipod.images.errors import ImageError
 from minipod.images.store import ImageStore
 from minipod.kubelet import events
 from minipod.kubelet.arrivals import Arrivals
+from minipod.kubelet.eviction.manager import EvictionManager
+from minipod.kubelet.eviction.types import Pressure
 from minipod.kubelet.history.journal import PodHistory
 from minipod.kubelet.node_cgroups import NodeCgroups
-from minipod.kubelet.node_status import build_node, register_node, write_status
+from minipod.kubelet.node_status import build_node, pressure_events, register_node, write_status
 from minipod.kubelet.oom_watcher import OomWatcher
-from minipod.kubelet.pods.pod_worker import PodWorker
+from minipod.kubelet.pods.pod_worker import FINAL_PHASES, PodWorker
 from minipod.kubelet.pods.termination import grace_seconds
 from minipod.kubelet.server.server import NodeServer
 from minipod.kubelet.services import Services, wall_clock_us
@@ -73,9 +75,7 @@ class Kubelet:
         )
         self._groups = NodeCgroups(settings, self._services.events)
         self._workers: dict[str, PodWorker] = {}
-        self._eviction = EvictionManager(
-            self._services, self._workers, on_change=self._pressures_changed
-        )
+        self._eviction = EvictionManager(self._services, self._workers, on_change=self._pressures_changed)
         self._services.node.source = self._eviction
         self._oom_watcher = OomWatcher(self._services, self._workers)
         self._arrivals = Arrivals(runs=lambda uid: runtime.status(uid) is not None, start=self._start_worker)
@@ -118,6 +118,7 @@ class Kubelet:
         self._subscriptions.callback(services.images.subscribe(self._images_changed))
         self._pods.start()
         await self._pods.synced()
+        self._eviction.start()
         self._arrivals.begin()
         self._image_task = asyncio.create_task(self._follow_images(), name="kubelet-images")
         services.events.node_event(
@@ -129,6 +130,7 @@ class Kubelet:
         """Let go of everything; pods live on."""
         self._subscriptions.close()
         self._oom_watcher.stop()
+        await self._eviction.stop()
         await self._pods.stop()
         await self._arrivals.stop()
         if self._image_task:

@@ -30,19 +30,23 @@ CGROUP_CONDITION = "CgroupLimitsEnforced"
 
 PRESSURE_WORDS = {
     Pressure.MEMORY: (
-        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"),
+        (
+            "KubeletHasInsufficientMemory",
+            "kubelet has insufficient memory available",
+            "NodeHasInsufficientMemory",
+        ),
     ),
     Pressure.DISK: (
-        ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+        ("KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"),
+        ("KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"),
     ),
     Pressure.PID: (
-        ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+        ("KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"),
+        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"),
     ),
 }
-"""Reason and message of each condition, without and under pressure."""
+"""Reason and message of each condition and the reason of its event, without and under pressure."""
 
 READY_WORDS = (
     ("KubeletReady", "kubelet is posting ready status"),
@@ -83,6 +87,11 @@ def build_node(
             images=_images(images),
         ),
     )
+
+
+def pressure_events(before: Collection[Pressure], now: Collection[Pressure]) -> list[str]:
+    """Reasons of the events that tell of what has changed."""
+    return [PRESSURE_WORDS[p][p in now][2] for p in Pressure if (p in before) != (p in now)]
 
 
 async def register_node(client: Client, settings: NodeSettings, images: Iterable[Image]) -> core_v1.Node:
@@ -150,7 +159,7 @@ def _conditions(
         )
 
     return [
-        *(condition(p, p in pressures, *PRESSURE_WORDS[p][p in pressures]) for p in Pressure),
+        *(condition(p, p in pressures, *PRESSURE_WORDS[p][p in pressures][:2]) for p in Pressure),
         condition("Ready", not shutting_down, *READY_WORDS[shutting_down]),
         condition(CGROUP_CONDITION, not settings.missing_controllers, *_cgroup_state(settings)),
     ]

@@ -345,6 +345,7 @@ class PodWorker:
                 self._report(seen, terminal=ending is End.COMPLETED)
             return True, due
         self._containers.clear()
+        self._services.node.release(self.uid)  # before the API tells of the end: the scheduler is quick
         await self._finisher.finish(self.pod, ending, gone=self._gone)
         self._have_seen_to(ending)
         return True, None
@@ -383,7 +384,6 @@ class PodWorker:
 
     def _have_seen_to(self, end: End) -> None:
         self._seen_to = end
-        self._services.node.release(self.uid)
         self._ended.set()
 
     def _limit_grace(self, grace: float | None) -> None:
