@@ -63,7 +63,7 @@ class JournalFormatter(TextFormatter):
 
 
 class JournalHandler(logging.Handler):
-    """Entries with fields for systemd's journal. What it cannot take goes to `otherwise`, or, when it is slow, nowhere."""
+    """Entries with fields for the journal. What it cannot take goes to `otherwise`; when it is slow, nowhere."""
 
     def __init__(self, journal: Journal, otherwise: logging.Handler) -> None:
         super().__init__()

@@ -282,6 +282,7 @@ class Container:
             os.mkdir(self.leaf)
         except FileExistsError:
             pass
+        cgroup.label(self.leaf, "minipod.container", self.status.name)
         cgroup.apply(self.leaf, self.status.resources)
 
     def _pipes(self, stdin: bool, near: dict[str, int]) -> tuple[int, int, int]:

@@ -101,6 +101,7 @@ class Sandbox:
         self._made = finished
         config = self._record.config
         try:
+            cgroup.label(self.cgroup, "minipod.pod", f"{config.namespace}/{config.name}")
             cgroup.apply(self.cgroup, config.resources)
             self._infra = self.children.add(self._launch_infra(), self)
             for mount in config.mounts:

@@ -49,7 +49,7 @@ Type=oneshot
 WorkingDirectory=$checkout
 Environment=HOME=/root TERM=dumb PYTHONDONTWRITEBYTECODE=1 MINIPOD_VM_PHASE=$phase MINIPOD_VM_OUT=$out
 ExecStart=/bin/bash $checkout/tests/vm/guest/run.sh
-ExecStopPost=/bin/sh -c 'echo "\$EXIT_STATUS" > $out/status; sync; systemctl poweroff --force'
+ExecStopPost=/bin/sh -c 'echo "\$EXIT_STATUS" > $out/status; sync; systemctl --no-block poweroff'
 TimeoutStartSec=infinity
 StandardOutput=append:$out/$phase.log
 StandardError=inherit
