@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 
-from minipod.logging_setup import JournalFormatter, JsonFormatter, TextFormatter
+from minipod.logging_setup import JournalFormatter, JsonFormatter, TextFormatter, journal_fields
 
 
 def record(message: str, **fields: str) -> logging.LogRecord:
@@ -61,3 +61,20 @@ def test_what_a_container_says_makes_no_line_and_no_colour() -> None:
     assert all("\u00e9" in line for line in lines)
     assert r"no\x0a2026-01-01T00:00:00.000Z INFO daemon: all is well \x1b[2J\x00\x9b2J" in lines[0]
     assert json.loads(lines[2])["message"] == said.getMessage()
+
+
+def test_an_entry_of_the_journal_says_in_fields_what_it_is_about() -> None:
+    fields = dict(
+        journal_fields(record("Back-off", pod="default/web", uid="7", container="app", reason="BackOff"))
+    )
+    assert fields == {
+        "MESSAGE": b"Back-off",
+        "PRIORITY": b"4",
+        "SYSLOG_IDENTIFIER": b"minipod",
+        "LOGGER": b"minipod.kubelet.events",
+        "POD_NAME": b"web",
+        "POD_NAMESPACE": b"default",
+        "POD_UID": b"7",
+        "CONTAINER_NAME": b"app",
+        "REASON": b"BackOff",
+    }
