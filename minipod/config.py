@@ -128,6 +128,9 @@ class Config:
     )
     container_log_max_size: int = _key(size, "10Mi", "size at which a container's log is rotated")
     container_log_max_files: int = _key(int, "5", "files kept of one container's log")
+    container_log_journal: bool = _key(
+        switch, "false", "true: what containers write goes to systemd's journal, too, with POD_NAME=..."
+    )
     pod_pids_limit: int = _key(int, "-1", "processes of one pod at most; -1: no limit")
     single_process_oom_kill: bool = _key(
         switch, "false", "true: out of memory kills one process of a container; false: all of it"

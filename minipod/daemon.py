@@ -140,6 +140,7 @@ class Node:
             cgroup_root=self._cgroup_root,
             log_max_bytes=config.container_log_max_size,
             log_max_files=config.container_log_max_files,
+            log_journal=config.container_log_journal,
             # Pods can make the daemon hold many connections (slow probes). They themselves get what it was given.
             open_files=rlimit.raise_open_files(),
         )

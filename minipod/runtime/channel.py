@@ -61,6 +61,8 @@ class MakeShim(Message):
     created_at: int
     log_max_bytes: int
     log_max_files: int
+    log_journal: bool = False
+    """Whether what containers write goes to systemd's journal, too."""
 
 
 # -- daemon to shim ----------------------------------------------------------------------------------------------

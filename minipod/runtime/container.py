@@ -24,6 +24,7 @@ from minipod.runtime.children import Child, Children, close_all, failure_of, now
 from minipod.runtime.errors import RuntimeServiceError, StartError, WrongStateError
 from minipod.runtime.exec_groups import ExecGroups
 from minipod.runtime.host_devices import open_null
+from minipod.runtime.journal_log import JournalLog
 from minipod.runtime.launcher import Launcher
 from minipod.runtime.logs import LogFile
 from minipod.runtime.poller import Poller, Timer
@@ -53,6 +54,9 @@ class Surroundings(Protocol):
     cgroup: Path
     log_max_bytes: int
     log_max_files: int
+
+    def journal_log(self, container: ContainerConfig) -> JournalLog | None:
+        """Where its output goes beside its log file, if anywhere."""
 
     @property
     def infra(self) -> Child | None: ...
@@ -262,18 +266,20 @@ class Container:
         finally:
             close_all((leaf_fd, *(far or ())))
         self.child = self._sandbox.children.add(launched, self)
-        self._open_log(config.log_path, near)
+        self._open_log(config, near)
 
-    def _open_log(self, path: Path, streams: dict[str, int]) -> None:
+    def _open_log(self, config: ContainerConfig, streams: dict[str, int]) -> None:
         """Directories and a file on a disk: time in which the child gets on with its mounts."""
         try:
-            log = LogFile(path, max_bytes=self._sandbox.log_max_bytes, max_files=self._sandbox.log_max_files)
+            limits = (self._sandbox.log_max_bytes, self._sandbox.log_max_files)
+            log = LogFile(config.log_path, max_bytes=limits[0], max_files=limits[1])
         except OSError as error:
             close_all(streams.values())
             self._failure = failure_of("create container", error)
             self.kill()
             return
-        self.output = Output(log, self._sandbox.poller, self._log_trouble)
+        journal = self._sandbox.journal_log(config)
+        self.output = Output(log, self._sandbox.poller, self._log_trouble, journal)
         for name, fd in streams.items():
             self.output.add_stream(name, fd)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minipod.runtime.children import close_all
+from minipod.runtime.journal_log import JournalLog
 from minipod.runtime.logs import Clock, LineFramer, LogFile
 from minipod.runtime.poller import ERROR, Poller, Timer
 
@@ -32,9 +33,16 @@ _CLOCK = Clock()
 class Output:
     """All output of one container attempt: its log, its streams and the taps on them."""
 
-    def __init__(self, log: LogFile, poller: Poller, on_trouble: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        log: LogFile,
+        poller: Poller,
+        on_trouble: Callable[[str], None],
+        journal: JournalLog | None = None,
+    ) -> None:
         """`on_trouble(sentence)` is called when the log loses lines, and when it works again."""
         self._log = log
+        self._journal = journal
         self._poller = poller
         self._on_trouble = on_trouble
         self._reported: tuple[int, bool] = (0, False)
@@ -74,6 +82,8 @@ class Output:
             self._log.write(lines, len(data))
             if self._log.error is not None and self._report_timer is None:
                 self._report_later()
+            if self._journal is not None:
+                self._journal.write(lines)
         for tap in list(self.taps):
             tap.put(stream, data)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minipod.linux.cgroup2 import cgroup
+from minipod.linux.sd_journal import Journal
 from minipod.runtime import resources
 from minipod.runtime.channel import ContainerChanged, ContainerRemoved, MakeShim, Message, SandboxChanged
 from minipod.runtime.children import Child, Children, failure_of
@@ -23,6 +24,7 @@ from minipod.runtime.errors import (
     StartError,
     WrongStateError,
 )
+from minipod.runtime.journal_log import JournalLog
 from minipod.runtime.launch import Launched
 from minipod.runtime.launcher import Launcher
 from minipod.runtime.poller import Poller
@@ -44,6 +46,14 @@ CGROUP_TIMEOUT = 2.0
 Finished = Callable[[RuntimeServiceError | None], None]
 
 
+def _journal() -> Journal | None:
+    """systemd's, if it is here."""
+    try:
+        return Journal()
+    except OSError:
+        return None
+
+
 class Sandbox:
     """The verbs of a shim. `publish` hands an event to every connected daemon."""
 
@@ -63,6 +73,7 @@ class Sandbox:
         self.cgroup: Path = message.cgroup_root / message.config.cgroup
         self.log_max_bytes = message.log_max_bytes
         self.log_max_files = message.log_max_files
+        self._journal = _journal() if message.log_journal else None
         self.trouble = trouble
         self.containers: dict[str, Container] = {}
         self._infra: Child | None = None
@@ -74,6 +85,21 @@ class Sandbox:
             cgroup=self.cgroup,
             created_at=message.created_at,
         )
+
+    def journal_log(self, container: ContainerConfig) -> JournalLog | None:
+        """Where the container's output goes beside its log file."""
+        if self._journal is None:
+            return None
+        config = self._record.config
+        fields = {
+            "SYSLOG_IDENTIFIER": container.name,
+            "POD_NAME": config.name,
+            "POD_NAMESPACE": config.namespace,
+            "POD_UID": config.uid,
+            "CONTAINER_NAME": container.name,
+            "CONTAINER_ID": container.id,
+        }
+        return JournalLog(self._journal, fields)
 
     @property
     def infra(self) -> Child | None:

@@ -41,16 +41,18 @@ class Sandboxes:
         data_dir: Path,
         cgroup_root: Path,
         log_limits: tuple[int, int],
+        log_journal: bool,
         spawner: SpawnerProcess,
         removals: RemovalThreads,
         on_change: Callable[[str], None],
     ) -> None:
-        """`log_limits`: bytes per file, files."""
+        """`log_limits`: bytes per file, files. `log_journal`: output goes to systemd's journal, too."""
         self.handles: dict[str, SandboxHandle] = {}
         self._pods_dir = pods_dir
         self._data_dir = data_dir
         self._cgroup_root = cgroup_root
         self._log_limits = log_limits
+        self._log_journal = log_journal
         self._spawner = spawner
         self._removals = removals
         self._on_change = on_change
@@ -164,7 +166,9 @@ class Sandboxes:
         directory.make()
         directory.write_sandbox(record)
         handle = self._new_handle(record, directory)
-        message = MakeShim(config, directory.path, self._cgroup_root, created_at, *self._log_limits)
+        message = MakeShim(
+            config, directory.path, self._cgroup_root, created_at, *self._log_limits, self._log_journal
+        )
         near, far = socket.socketpair()
         handle.open_link(near)
         self._spawner.make_shim(message, far.detach())

@@ -43,10 +43,12 @@ class RuntimeService:
         python: str = sys.executable,
         log_max_bytes: int = MAX_FILE_BYTES,
         log_max_files: int = MAX_FILES,
+        log_journal: bool = False,
         open_files: Limit | None = None,
     ) -> None:
         """`cgroup_root` is the cgroup2 mount; `run_dir` lies on a tmpfs, so that a reboot empties it.
 
+        `log_journal`: what containers write goes to systemd's journal, too.
         `open_files`: what pods inherit as RLIMIT_NOFILE; None: the caller's own.
         """
         self._data_dir = data_dir
@@ -58,6 +60,7 @@ class RuntimeService:
             data_dir=data_dir,
             cgroup_root=cgroup_root,
             log_limits=(log_max_bytes, log_max_files),
+            log_journal=log_journal,
             spawner=self._spawner,
             removals=self.removals,
             on_change=self._changed,
