@@ -194,7 +194,9 @@ class Node:
 
     def _settings(self) -> NodeSettings:
         config = self._config
-        host = read_host_facts(cgroup_root=self._cgroup_root, data_dir=config.data_dir)
+        host = read_host_facts(
+            cgroup_root=self._cgroup_root, cgroup_parent=config.cgroup_parent, data_dir=config.data_dir
+        )
         settings = NodeSettings(
             node_name=config.node_name,
             host_ip=config.node_ip or _default_address() or self._network.gateway,

@@ -12,7 +12,9 @@ import click
 from minipod.cli import options
 from minipod.cli.command import Verb
 from minipod.cli.errors import CommandError, ReportedError
-from minipod.cli.health.checks import Finding, Need, judge
+from minipod.cli.health.checks import Finding, Need
+from minipod.cli.health.table import judge
+from minipod.config import ConfigError
 
 MARKS = {"ok": "ok", "missing": "MISSING", "absent": "absent"}
 COLOURS = {"ok": "\x1b[32m", "missing": "\x1b[31;1m", "absent": "\x1b[33m"}
@@ -20,8 +22,14 @@ COLOURS = {"ok": "\x1b[32m", "missing": "\x1b[31;1m", "absent": "\x1b[33m"}
 
 @click.command("doctor", cls=Verb)
 @click.option("--data-dir", default="/var/lib/minipod", metavar="PATH", help="The daemon's data directory.")
+@click.option(
+    "--cgroup-parent",
+    default="",
+    metavar="NAME",
+    help="cgroup below which pods live; default: the service's, else the configuration's.",
+)
 @options.output("json")
-def command(data_dir: str, output: str) -> None:
+def command(data_dir: str, cgroup_parent: str, output: str) -> None:
     """Check that this host has what pods need. Exit code 1 when something required is missing.
 
     Everything is tried out in namespaces that vanish with the trial: nothing on the host is changed.
@@ -30,7 +38,11 @@ def command(data_dir: str, output: str) -> None:
         raise CommandError(f'unknown output format "{output}"; doctor prints json')
     from minipod.cli.health.facts import gather
 
-    findings = judge(gather(Path(data_dir).absolute()))
+    try:
+        facts = gather(Path(data_dir).absolute(), cgroup_parent)
+    except ConfigError as error:
+        raise CommandError(str(error)) from error
+    findings = judge(facts)
     if output:
         print(json.dumps(as_json(findings), indent=4))
     else:
@@ -57,7 +69,7 @@ def as_json(findings: Sequence[Finding]) -> dict[str, object]:
                 "status": status_of(f),
                 "detail": f.result.detail,
                 "why": f.check.why,
-                "fix": "" if f.result.good else f.check.fix,
+                "fix": f.fix,
             }
             for f in findings
         ],
@@ -79,8 +91,8 @@ def as_text(findings: Sequence[Finding], *, colour: bool) -> str:
         lines.append(f"  {mark}  {finding.check.name:<{width}}  {finding.result.detail}")
         if status != "ok":
             lines.append(f"           for: {finding.check.why}")
-            lines.append(f"           fix: {'the same' if finding.check.fix == fix else finding.check.fix}")
-            fix = finding.check.fix
+            lines.append(f"           fix: {'the same' if finding.fix == fix else finding.fix}")
+            fix = finding.fix
     return "\n".join([*lines, "", summary(findings)]) + "\n"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from minipod.kubelet.settings import HostFacts
 from minipod.linux import capabilities
-from minipod.linux.cgroup2 import cgroup
+from minipod.linux.cgroup2 import delegation
 
 _STUB_RESOLVER = "127.0.0.53"
 _SYSTEMD_RESOLV_CONF = Path("/run/systemd/resolve/resolv.conf")
@@ -18,14 +18,19 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686"
 """uname's machine -> the label kubernetes.io/arch, where they differ."""
 
 
-def read_host_facts(*, cgroup_root: Path, data_dir: Path, proc: Path = Path("/proc")) -> HostFacts:
-    """`cgroup_root`: the cgroup2 mount; `data_dir` lies on the file system whose size is the ephemeral storage."""
+def read_host_facts(
+    *, cgroup_root: Path, data_dir: Path, cgroup_parent: str = "", proc: Path = Path("/proc")
+) -> HostFacts:
+    """`cgroup_root`: the cgroup2 mount, `cgroup_parent`: the group of all pods below it.
+
+    `data_dir` lies on the file system whose size is the ephemeral storage.
+    """
     uname = platform.uname()
     return HostFacts(
         hostname=socket.gethostname(),
         cpu_capacity_millis=1000 * len(os.sched_getaffinity(0)),
         memory_capacity=_memory_total(proc / "meminfo"),
-        controllers=cgroup.controllers(cgroup_root),
+        controllers=delegation.usable(delegation.levels(cgroup_root, cgroup_parent)),
         capabilities=own_capabilities(proc / "self" / "status"),
         hugepages=_hugepages(Path("/sys/kernel/mm/hugepages")),
         ephemeral_storage=_filesystem_size(data_dir),

@@ -7,6 +7,7 @@ socket closes. Shims live on. It never answers: what goes wrong is said on the c
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -139,10 +140,20 @@ def _make(group: str) -> bool:
 
 
 def _enable_controllers(group: str, needed: frozenset[str]) -> frozenset[str]:
-    """Those it has now that it was asked for. Raises OSError(ENODEV) naming the group that lacks a needed one."""
+    """Those it was asked for, as far as it hands them down now.
+
+    Raises OSError naming the group that lacks a needed one (ENODEV) or cannot hand it down (EBUSY).
+    """
     path = Path(group)
     wanted = CONTROLLERS & cgroup.controllers(path) | needed
-    cgroup.enable_controllers(path, wanted)
+    try:
+        cgroup.enable_controllers(path, wanted)
+    except OSError as error:
+        # Processes are in it: a container's root, seen from inside. Pods run without what nobody asked for.
+        if error.errno != errno.EBUSY:
+            raise
+        cgroup.enable_controllers(path, needed)
+        return needed
     return wanted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from minipod.cli.health.facts import gather
 from minipod.cli.health.trials import run_trials
+from minipod.linux.cgroup2 import cgroup
 
 
 def snapshot() -> tuple[str, list[str], str, set[str]]:
@@ -57,3 +59,26 @@ def test_nothing_is_mounted_on_a_host_whose_mounts_are_shared() -> None:
         check=True,
     )
     assert done.stdout == "True True\n"
+
+
+def test_it_says_of_this_host_why_a_controller_is_missing_and_what_mends_it() -> None:
+    v1 = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - cgroup cgroup ")
+        if right:
+            v1[right.rsplit(",", 1)[-1]] = left.split()[4]
+    done = subprocess.run(
+        [sys.executable, "-m", "minipod", "doctor", "-o", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    available = Path(cgroup.mount_point(), "cgroup.controllers").read_text().split()
+    for name in ("cpu", "memory", "pids", "hugetlb"):
+        if name in available:
+            assert told[name]["status"] == "ok"
+            assert told[name]["fix"] == ""
+        else:
+            assert told[name]["detail"] == f"mounted as cgroup v1 at {v1[name]}"
+            assert "add systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all to" in told[name]["fix"]

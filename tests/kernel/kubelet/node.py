@@ -51,7 +51,8 @@ class Node:
 
     def settings(self) -> NodeSettings:
         root = cgroup.mount_point()
-        host = read_host_facts(cgroup_root=root, data_dir=self.workdir)
+        parent = self._changes.get("cgroup_parent", self.word)
+        host = read_host_facts(cgroup_root=root, cgroup_parent=parent, data_dir=self.workdir)
         facts: dict[str, Any] = {
             "node_name": self.word,
             "host_ip": "192.0.2.1",

@@ -12,16 +12,22 @@ import pytest
 
 from minipod.cli.daemon_process import lock_holder
 from minipod.cli.doctor import as_json, as_text, status_of
-from minipod.cli.health.checks import CHECKS, NEEDED_CAPABILITIES, Facts, judge
+from minipod.cli.health.checks import Facts
+from minipod.cli.health.controllers import Cgroups
 from minipod.cli.health.facts import dropping_chains, file_system, has_default_route
+from minipod.cli.health.judgements import NEEDED_CAPABILITIES
+from minipod.cli.health.table import CHECKS, judge
 from minipod.cli.pod_drawing import draw_pod, shared_namespaces, size
 from minipod.cli.removal.survey import DATA_MARKS, known_uids, look, strangers
 from minipod.config import Config
+from minipod.linux.cgroup2.delegation import Level
 
 TRIALS = (
     "pidfd", "clone3", "namespaces", "pid namespace", "user namespace", "seccomp", "mount API", "openat2", "overlayfs",
     "bridge", "veth", "nftables nat",
 )  # fmt: skip
+
+CONTROLLERS = frozenset(("cpu", "cpuset", "io", "memory", "pids", "hugetlb"))
 
 GOOD = Facts(
     kernel="6.1.0-18-amd64",
@@ -29,7 +35,8 @@ GOOD = Facts(
     uid=0,
     capabilities=NEEDED_CAPABILITIES | {"CAP_SYS_RESOURCE"},
     cgroup_mount="/sys/fs/cgroup",
-    controllers=frozenset(("cpu", "memory", "pids", "hugetlb")),
+    cgroup_parent="minipod.slice/minipod-pods.service/pods",
+    cgroups=Cgroups(way=(Level("/sys/fs/cgroup", CONTROLLERS, CONTROLLERS, real_root=True),)),
     programs={"nft": "/usr/sbin/nft", "tar": "/bin/tar"},
     trials=dict.fromkeys(TRIALS, ""),
     data_dir="/var/lib/minipod",
@@ -40,6 +47,9 @@ GOOD = Facts(
     default_route=True,
     dropping_chains=(),
     pressure=True,
+    sysctls={"user.max_user_namespaces": 30000},
+    systemd_version=252,
+    shutdown_delay=5.0,
 )
 
 
@@ -69,17 +79,18 @@ def test_what_is_required_and_missing_is_told_with_its_fix(change: dict[str, Any
     assert finding.check.fix in as_text(findings, colour=False)
     told = as_json(findings)
     assert told["ok"] is False
-    assert {"name": name, "status": "missing"}.items() <= next(
-        c
-        for c in told["checks"]
-        if c["name"] == name  # type: ignore[attr-defined]
-    ).items()
+    checks: list[dict[str, Any]] = told["checks"]  # type: ignore[assignment]
+    [check] = [check for check in checks if check["name"] == name]
+    assert check["status"] == "missing"
 
 
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"controllers": frozenset(("hugetlb",))}, "memory"),
+        (
+            {"cgroups": Cgroups(way=(Level("/sys/fs/cgroup", frozenset(("hugetlb",)), frozenset()),))},
+            "memory",
+        ),
         ({"capabilities": NEEDED_CAPABILITIES}, "CAP_SYS_RESOURCE"),
         ({"dropping_chains": ("ip filter FORWARD",)}, "forwarding allowed"),
         ({"data_free": 1}, "disk space"),
