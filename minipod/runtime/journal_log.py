@@ -26,7 +26,9 @@ class JournalLog:
         """Lines as they are in the log file: time, stream, tag, text."""
         if self._lost:
             count, self._lost = self._lost, 0
-            self._send(b"stderr", [("MESSAGE", b"%d lines are missing here: journald was slow" % count)], count)
+            self._send(
+                b"stderr", [("MESSAGE", b"%d lines are missing here: journald was slow" % count)], count
+            )
         for line in lines.split(b"\n")[:-1]:
             _time, stream, tag, text = line.split(b" ", 3)
             entry = [("MESSAGE", text)]
@@ -39,5 +41,3 @@ class JournalLog:
             self._journal.send([*entry, ("PRIORITY", PRIORITIES[stream]), ("STREAM", stream), *self._fields])
         except OSError:
             self._lost += count
-
-
