@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from minipod.api import core_v1
+from minipod.api.pod_resources import oom_score_adj
 from minipod.api.priorities import is_critical
 from minipod.api.resource_fit import Taken, insufficient, requests
 from minipod.api.taints import MEMORY_PRESSURE, tolerates
@@ -18,7 +19,13 @@ from minipod.kubelet.status.generate import Failed
 
 _FIX = (
     "boot with the unified cgroup hierarchy (kernel parameters systemd.unified_cgroup_hierarchy=1 "
-    "cgroup_no_v1=all), or start the daemon with --cgroup-enforcement=best-effort to run without the limit"
+    "cgroup_no_v1=all; minipod doctor tells why it is missing and where to set them), or start the daemon with "
+    "--cgroup-enforcement=best-effort to run without the limit"
+)
+
+_FIX_OOM = (
+    "give the daemon CAP_SYS_RESOURCE, or start it with --cgroup-enforcement=best-effort, which runs the pod "
+    "with a warning"
 )
 
 
@@ -74,6 +81,24 @@ def _mismatch(pod: core_v1.Pod, settings: NodeSettings) -> Failed | None:
         missing = missing_controllers(pod, settings.host)
         if missing:
             return Failed(events.CGROUP_CONTROLLER_MISSING, controller_message(missing))
+        return _unprotected(pod, settings)
+    return None
+
+
+def _unprotected(pod: core_v1.Pod, settings: NodeSettings) -> Failed | None:
+    """A pod that is to be spared by the OOM killer, by its QoS class or priority, where that cannot be had.
+
+    docs/decisions/010-what-strict-refuses.md says why this alone of all that a host may withhold.
+    """
+    host = settings.host
+    for container in (*pod.spec.initContainers, *pod.spec.containers):
+        score = oom_score_adj(pod, container, host.memory_capacity)
+        if score < min(host.lowest_oom_score, 0):
+            return Failed(
+                events.OOM_SCORE_NOT_PERMITTED,
+                f"container {container.name} is to be spared by the OOM killer (oom_score_adj {score}), but this "
+                f"daemon may not go below {host.lowest_oom_score}. Fix: {_FIX_OOM}",
+            )
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 from minipod.kubelet.settings import HostFacts
@@ -31,7 +32,8 @@ def read_host_facts(
         cpu_capacity_millis=1000 * len(os.sched_getaffinity(0)),
         memory_capacity=_memory_total(proc / "meminfo"),
         controllers=delegation.usable(delegation.levels(cgroup_root, cgroup_parent)),
-        capabilities=own_capabilities(proc / "self" / "status"),
+        capabilities=(own := own_capabilities(proc / "self" / "status")),
+        lowest_oom_score=lowest_oom_score(own, _text(proc / "self" / "oom_score_adj")),
         hugepages=_hugepages(Path("/sys/kernel/mm/hugepages")),
         ephemeral_storage=_filesystem_size(data_dir),
         kernel_version=uname.release,
@@ -57,6 +59,11 @@ def own_capabilities(status: Path) -> tuple[str, ...]:
             bits = int(line.split()[1], 16)
             return tuple(name for bit, name in enumerate(capabilities.NAMES) if bits >> bit & 1)
     return ()
+
+
+def lowest_oom_score(held: Collection[str], own: str) -> int:
+    """Without CAP_SYS_RESOURCE a process cannot get below what it has (proc_pid_oom_score_adj(5))."""
+    return -1000 if "CAP_SYS_RESOURCE" in held else int(own or 0)
 
 
 def _memory_total(meminfo: Path) -> int:

@@ -35,6 +35,8 @@ class HostFacts:
     """Capabilities this daemon has itself, as CAP_CHOWN, ...: more it cannot give away."""
     hugepages: Mapping[str, int] = field(default_factory=dict)
     """Page size as Kubernetes writes it ("2Mi") -> bytes set aside on this host; empty sizes left out."""
+    lowest_oom_score: int = -1000
+    """The lowest oom_score_adj that this daemon may give to a process."""
     ephemeral_storage: int = 0
     kernel_version: str = ""
     os_image: str = ""

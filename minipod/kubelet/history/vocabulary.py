@@ -28,6 +28,7 @@ _STEPS = {
     events.POD_OS_NOT_SUPPORTED: Step.ADMISSION,
     events.SYSCTL_FORBIDDEN: Step.ADMISSION,
     events.CGROUP_CONTROLLER_MISSING: Step.ADMISSION,
+    events.OOM_SCORE_NOT_PERMITTED: Step.ADMISSION,
 }
 
 TOLD_OTHERWISE = frozenset((events.CREATED, events.STARTED, "MissingClusterDNS"))

@@ -65,6 +65,41 @@ def test_best_effort_takes_it_with_a_warning_for_each_controller() -> None:
     assert "not enforced" in said[0][1]
 
 
+GUARANTEED = {"cpu": "100m", "memory": "64Mi"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "lowest", "refused"),
+    [
+        ({}, 0, False),
+        ({"resources": {"requests": GUARANTEED}}, 0, False),
+        ({"resources": {"requests": GUARANTEED, "limits": GUARANTEED}}, 0, True),
+        ({"resources": {"requests": GUARANTEED, "limits": GUARANTEED}}, -1000, False),
+        ({"resources": {"requests": GUARANTEED, "limits": GUARANTEED}}, -998, False),
+        ({}, 1000, False),
+    ],
+)
+def test_strict_refuses_pods_that_cannot_be_spared_by_the_oom_killer(
+    spec: dict[str, Any], lowest: int, refused: bool
+) -> None:
+    asked = pod(container(**spec))
+    found = admit(asked, settings(host=host(lowest_oom_score=lowest)))
+    assert (found is not None) == refused
+    if found is not None:
+        assert found.reason == "OOMScoreNotPermitted"
+        for words in ("oom_score_adj -997", f"not go below {lowest}", "CAP_SYS_RESOURCE", "best-effort"):
+            assert words in found.message
+    lenient = settings(host=host(lowest_oom_score=lowest), enforcement=CgroupEnforcement.BEST_EFFORT)
+    assert admit(asked, lenient) is None
+
+
+def test_critical_pods_are_to_be_spared_too() -> None:
+    critical = pod(container(), priorityClassName="system-node-critical")
+    found = admit(critical, settings(host=host(lowest_oom_score=0)))
+    assert found is not None
+    assert found.reason == "OOMScoreNotPermitted"
+
+
 def test_a_pod_that_asks_for_nothing_runs_anywhere() -> None:
     assert admit(pod(), settings(host=NO_CONTROLLERS)) is None
 
