@@ -18,7 +18,7 @@ from minipod.cli.install import in_service
 from minipod.cli.node_pages import proxy_path
 from minipod.cli.session import Session
 from minipod.systemd import units
-from minipod.systemd.systemctl import systemctl
+from minipod.systemd.systemctl import SystemdError, systemctl
 
 DEFAULT_GRACE = 30
 """Seconds (core/v1 PodSpec.terminationGracePeriodSeconds)."""
@@ -54,7 +54,10 @@ def command(session: Session, grace_period: int | None, timeout: str) -> None:
         service = in_service(daemon.pid)
         if service:
             # Not by a signal: the socket would start the daemon, and the pods, with the next command.
-            systemctl("stop", units.SOCKET, units.SERVICE)
+            try:
+                systemctl("stop", units.SOCKET, units.SERVICE)
+            except SystemdError as error:
+                raise CommandError(str(error)) from error
         else:
             daemon.terminate()
         if not daemon.wait(seconds):
