@@ -1,12 +1,13 @@
 #!/bin/bash
 # Boots a real Debian kernel with systemd in qemu (KVM where it works, else emulated), installs minipod in it and runs
 # the tests marked vm there.
-#   sudo ./scripts/test-vm.sh [--results DIRECTORY]
+#   sudo ./scripts/test-vm.sh [--results DIRECTORY] [--phase first|reboot] [-- PYTEST OPTIONS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 ./scripts/setup.sh      # what the guest would install, for it has no network
 ./scripts/setup.sh dev
+[ -e .venv/minipod-base.tar ] || ./rootfs/build.sh .venv/minipod-base.tar >/dev/null
 packages=(qemu-system-x86 linux-image-cloud-amd64 cpio kmod e2fsprogs systemd)
 [ -e /usr/lib/qemu/virtiofsd ] || ! apt-cache show virtiofsd >/dev/null 2>&1 || packages+=(virtiofsd)
 missing=()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import shutil
 import subprocess
@@ -107,11 +106,21 @@ class Machine:
         return [*command, "-serial", f"file:{self.directory / 'serial.log'}"]
 
 
-@functools.cache
 def kvm_works(kernel: initramfs.Kernel, ramdisk: Path) -> bool:
-    """Whether KVM boots this kernel: the device alone says nothing (nested virtualisation may be half there)."""
+    """Whether KVM boots this kernel: the device alone says nothing (nested virtualisation may be half there).
+
+    Trying takes seconds where it does not, so the answer is kept beside the ramdisk for this boot of the host.
+    """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    answer = ramdisk.with_suffix(f".kvm-{boot}")
+    if not answer.exists():
+        answer.write_text(str(_boots(kernel, ramdisk)))
+    return answer.read_text() == str(True)
+
+
+def _boots(kernel: initramfs.Kernel, ramdisk: Path) -> bool:
     command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     command += ["-machine", "q35,accel=kvm", "-cpu", "max", "-m", "512M"]
     command += ["-kernel", str(kernel.image), "-initrd", str(ramdisk)]
