@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from minipod.config_values import (
+    Endpoint,
     absolute,
     address,
     cgroup_name,
@@ -26,6 +27,7 @@ from minipod.config_values import (
     dns_subdomain,
     duration,
     durations,
+    endpoints,
     interface_name,
     pairs,
     quantities,
@@ -189,8 +191,8 @@ class Config:
     pods_on_stop: StopPolicy = _key(
         StopPolicy, "keep", "when the service is stopped: keep pods running, or stop them"
     )
-    listen: tuple[str, ...] = _key(
-        words, "", "addresses of the API over HTTPS: 127.0.0.1:6443,...; none: the unix socket only"
+    listen: tuple[Endpoint, ...] = _key(
+        endpoints, "", "addresses of the API over HTTPS: 127.0.0.1:6443,...; none: the unix socket only"
     )
     log_format: LogFormat = _key(
         LogFormat, "text", "the daemon's own log: text, json, or journal (systemd's, with POD_NAME=...)"

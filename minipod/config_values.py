@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 UNITS_OF_TIME = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 SIGNALS = (
@@ -85,6 +86,26 @@ def absolute(text: str) -> Path:
 def words(text: str) -> tuple[str, ...]:
     """A comma-separated list."""
     return tuple(part for part in (p.strip() for p in text.split(",")) if part)
+
+
+class Endpoint(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+
+def endpoints(text: str) -> tuple[Endpoint, ...]:
+    """Addresses and ports as 127.0.0.1:6443,[::1]:6443."""
+    return tuple(map(_endpoint, words(text)))
+
+
+def _endpoint(word: str) -> Endpoint:
+    host, _, port = word.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not port.isdecimal() or int(port) > 65535:
+        raise ValueError('expected an address and a port such as "127.0.0.1:6443" or "[::]:6443"')
+    return Endpoint(str(ipaddress.ip_address(host)), int(port))
 
 
 def switch(text: str) -> bool:

@@ -25,7 +25,8 @@ from minipod.api.errors import StatusError
 from minipod.apiserver.inprocess import LocalRequests
 from minipod.apiserver.registry.registry import Registry
 from minipod.apiserver.registry.strategies import STRATEGIES
-from minipod.apiserver.server import ApiServer, UnixListener
+from minipod.apiserver.server import ApiServer, TcpListener, UnixListener
+from minipod.apiserver.users import client_certificate
 from minipod.client.inprocess import InProcessClient
 from minipod.config import Config
 from minipod.images.store import ImageStore
@@ -44,6 +45,7 @@ from minipod.linux.cgroup2 import cgroup
 from minipod.logging_setup import set_up_logging
 from minipod.manifests import ManifestDirectory
 from minipod.network.pod_network import NetworkConfig, NetworkError, PodNetwork
+from minipod.pki.serving import PKI_DIRECTORY, CertificateError, ServingCertificate, serving_names
 from minipod.runtime.errors import RuntimeServiceError
 from minipod.runtime.service import RuntimeService
 from minipod.scheduler import Scheduler
@@ -60,6 +62,18 @@ class StartupError(Exception):
     """The daemon cannot run. The message says why and what to do."""
 
 
+STARTUP_ERRORS = (
+    StartupError,
+    CertificateError,
+    StorageError,
+    NetworkError,
+    RuntimeServiceError,
+    StatusError,
+    OSError,
+)
+"""What keeps a daemon from running, in words for its user."""
+
+
 def main(config: Config, *, end_pods: bool = False) -> int:
     """Run until SIGTERM or SIGINT; returns the exit status. `end_pods`: only end the pods that run."""
     set_up_logging(config.log_format, config.log_level)
@@ -68,7 +82,7 @@ def main(config: Config, *, end_pods: bool = False) -> int:
         return 1
     try:
         asyncio.run(_end_pods(config) if end_pods else _serve(config))
-    except (StartupError, StorageError, NetworkError, RuntimeServiceError, StatusError, OSError) as error:
+    except STARTUP_ERRORS as error:
         print(f"minipod daemon: {error}", file=sys.stderr)
         return 1
     return 0
@@ -165,8 +179,9 @@ class Node:
         """Answer the API, and do what it says."""
         config = self._config
         server = ApiServer(self._registry, {config.node_name: self._kubelet.connection})
-        listener = UnixListener(config.socket, inherited=service.take_socket(config.socket))
-        await _part(stack, lambda: server.start([listener]), server.stop)
+        unix = UnixListener(config.socket, inherited=service.take_socket(config.socket))
+        tcp = await self._tls_listeners(stack) if config.listen else []
+        await _part(stack, lambda: server.start([unix, *tcp]), server.stop)
         server.ready = True
         self._run_beside(stack, "scheduler", Scheduler(self._client).run())
         self._run_beside(stack, "manifests", ManifestDirectory(config.manifest_dir, self._client).run())
@@ -192,6 +207,26 @@ class Node:
                 log.info("the machine is shutting down, and the pods with it")
                 await self._kubelet.shut_down_in_order(groups)
 
+    async def _tls_listeners(self, stack: AsyncExitStack) -> list[TcpListener]:
+        config = self._config
+        names = serving_names(
+            [self._network.gateway, *(endpoint.host for endpoint in config.listen)],
+            node_name=config.node_name,
+            node_ip=self._node_ip,
+            cluster_domain=config.cluster_domain,
+        )
+        certificate = ServingCertificate(config.data_dir / PKI_DIRECTORY, names)
+        await certificate.start()
+        self._run_beside(stack, "certificate", certificate.run())
+        return [
+            TcpListener(host, port, authenticate=client_certificate, tls=certificate.context)
+            for host, port in config.listen
+        ]
+
+    @property
+    def _node_ip(self) -> str:
+        return self._config.node_ip or _default_address() or self._network.gateway
+
     def _settings(self) -> NodeSettings:
         config = self._config
         host = read_host_facts(
@@ -199,7 +234,7 @@ class Node:
         )
         settings = NodeSettings(
             node_name=config.node_name,
-            host_ip=config.node_ip or _default_address() or self._network.gateway,
+            host_ip=self._node_ip,
             data_dir=config.data_dir,
             run_dir=config.run_dir,
             log_dir=config.log_dir,

@@ -15,6 +15,7 @@ LAYERS = {
     "runtime": 3,
     "images": 3,
     "network": 3,
+    "pki": 3,
     "client": 4,
     "kubelet": 5,
     "storage": 6,

@@ -23,6 +23,10 @@ _BACKLOG = 512
 _MAX_LINE = 1 << 20
 """Bytes of a request's first line: the command of an exec is part of the URL."""
 _MAX_HEADER = 1 << 16
+_HANDSHAKE_TIMEOUT = 10.0
+"""Seconds a client has for its part of the TLS handshake."""
+_MAX_CONNECTIONS = 1000
+"""Of one TCP listener: whoever can reach it, whether he may do anything or not, makes the daemon hold no more."""
 _SHUTDOWN_TIMEOUT = 3.0
 """Seconds that requests in progress get to finish when the server stops."""
 
@@ -71,7 +75,11 @@ class TcpListener:
     def open(self) -> socket.socket:
         """Raises OSError."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        return socket.create_server((self.host, self.port), family=family, backlog=_BACKLOG)
+        try:
+            return socket.create_server((self.host, self.port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            why = f"cannot listen (listen in the configuration): {error.strerror}"
+            raise OSError(error.errno, why, f"{self.host}:{self.port}") from error
 
     def closed(self) -> None:
         pass
@@ -137,7 +145,37 @@ class ApiServer:
         await runner.setup()
         self._sites.append(_Site(listener, sock, runner))
         tls = listener.tls if isinstance(listener, TcpListener) else None
-        await web.SockSite(runner, sock, ssl_context=tls, backlog=_BACKLOG).start()
+        site = _TlsSite(runner, sock, tls) if tls else web.SockSite(runner, sock, backlog=_BACKLOG)
+        await site.start()
+
+
+class _TlsSite(web.SockSite):
+    """A listener that whoever is on the network can talk to."""
+
+    def __init__(self, runner: web.ServerRunner, sock: socket.socket, tls: ssl.SSLContext) -> None:
+        super().__init__(runner, sock, ssl_context=tls, backlog=_BACKLOG)
+
+    async def start(self) -> None:
+        await web.BaseSite.start(self)
+        self._server = await asyncio.get_running_loop().create_server(
+            self._answer,
+            sock=self._sock,
+            ssl=self._ssl_context,
+            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
+            backlog=self._backlog,
+        )
+
+    def _answer(self) -> asyncio.BaseProtocol:
+        server = self._runner.server
+        assert server is not None
+        return server() if len(server.connections) < _MAX_CONNECTIONS else _Refusal()
+
+
+class _Refusal(asyncio.Protocol):
+    """For the one connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 def _answers(path: Path) -> bool:

@@ -24,6 +24,7 @@ class User:
 
 
 ADMIN = User("system:admin", (MASTERS, AUTHENTICATED))
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 Authenticator: TypeAlias = Callable[[web.BaseRequest], User]
 """Raises StatusError 401 or 403 for those who are not let in."""
@@ -36,6 +37,25 @@ def unix_peer(request: web.BaseRequest) -> User:
         who = "unknown" if uid is None else f"uid {uid}"
         raise errors.forbidden("", "", f"the API socket is for root, the peer is {who}")
     return ADMIN
+
+
+def client_certificate(request: web.BaseRequest) -> User:
+    """The name and the groups in the certificate that the peer has shown; nobody's without one.
+
+    TLS has seen to it that the local authority signed it. Raises StatusError 401 for a token: there are none yet.
+    https://kubernetes.io/docs/reference/access-authn-authz/authentication/#x509-client-certificates
+    """
+    if "Authorization" in request.headers:
+        raise errors.unauthorized()
+    shown = request.transport.get_extra_info("peercert") if request.transport else None
+    if not shown:
+        return ANONYMOUS
+    subject = [pair for part in shown.get("subject", ()) for pair in part]
+    name = next((value for key, value in subject if key == "commonName"), "")
+    if not name:
+        raise errors.unauthorized()
+    groups = [value for key, value in subject if key == "organizationName"]
+    return User(name, (*groups, AUTHENTICATED))
 
 
 def anyone(_: web.BaseRequest) -> User:

@@ -51,7 +51,8 @@ class Session:
 
         if self.kubeconfig:
             raise CommandError(
-                "--kubeconfig needs the API over TLS, which this version does not serve yet; use --socket"
+                "--kubeconfig: minipod's own command speaks over the unix socket only in this version; "
+                "use kubectl with this file, or --socket"
             )
         timeout = None
         if self.request_timeout:

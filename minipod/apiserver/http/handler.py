@@ -11,6 +11,7 @@ from aiohttp import web
 
 from minipod.api import errors, scheme
 from minipod.api.errors import StatusError
+from minipod.apiserver.authorization import authorize
 from minipod.apiserver.http import (
     discovery,
     logs,
@@ -80,6 +81,7 @@ class Handler:
         try:
             user = authenticate(request)
             info = parse(request.method, request.raw_path)
+            authorize(user, info)
             if info.is_resource:
                 return await self._resource(request, info, user, warnings)
             return await self._other(request, info)

@@ -113,7 +113,7 @@ def test_a_missing_name_does_not_stop_the_others(cli: Cli) -> None:
         (("run", "x"), "error: missing option '--image'"),
         (("apply",), "error: missing option '-f'"),
         (("delete", "pod"), "error: name the objects, or choose them"),
-        (("kubeconfig",), "error: a kubeconfig needs the API over TLS"),
+        (("kubeconfig",), "error: the API listens on its unix socket only"),
         (("completion", "tcsh"), 'error: unsupported shell "tcsh"'),
         (("get", "pods", "--request-timeout=x"), 'error: invalid time "x" for --request-timeout'),
     ],

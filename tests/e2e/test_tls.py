@@ -1,0 +1,232 @@
+"""The API over HTTPS, asked by the real kubectl and by clients that are not let in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minipod.pki.directory import PkiDirectory
+from tests.helpers.daemon import Daemon, running
+from tests.helpers.isolation import unique_directory, unique_word
+from tests.helpers.manifests import FOREVER, container, pod
+from tests.helpers.wait import wait_until
+
+KUBECTL = shutil.which("kubectl")
+needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+PORT = 6443
+Kubectl = Callable[..., "subprocess.CompletedProcess[str]"]
+
+ASK = """
+import http.client, ssl, sys
+ca, pair, path, token = sys.argv[1:]
+context = ssl.create_default_context(cafile=ca)
+if pair:
+    context.load_cert_chain(pair)
+try:
+    connection = http.client.HTTPSConnection("127.0.0.1", 6443, context=context, timeout=20)
+    connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+    answer = connection.getresponse()
+    print(answer.status, answer.read().decode())
+except (ssl.SSLError, ConnectionResetError) as error:
+    print("tls", error)
+"""
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Daemon]:
+    with (
+        unique_word() as word,
+        unique_directory() as workdir,
+        running(workdir, word, listen=f"0.0.0.0:{PORT}") as daemon,
+    ):
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(node: Daemon) -> Path:
+    file = node.workdir / "kubeconfig"
+    given = ["--data-dir", node.flags["data-dir"], "--listen", node.flags["listen"]]
+    node.cli("kubeconfig", *given, "-o", str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    return file
+
+
+@pytest.fixture
+def kubectl(node: Daemon, kubeconfig: Path) -> Kubectl:
+    def run(*args: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        home = f"--cache-dir={node.workdir}/kube-cache"
+        return subprocess.run(
+            [*node.inside(KUBECTL or ""), f"--kubeconfig={kubeconfig}", home, *args],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+
+    return run
+
+
+@pytest.fixture
+def ask(node: Daemon, tmp_path: Path) -> Callable[..., tuple[str, Any]]:
+    """GET over TLS as the user of a certificate, or as nobody -> (status, answer)."""
+
+    def run(path: str, *, pair: bytes = b"", token: str = "") -> tuple[str, Any]:
+        file = ""
+        if pair:
+            file = str(tmp_path / "pair.pem")
+            Path(file).write_bytes(pair)
+        ca = f"{node.flags['data-dir']}/pki/ca.crt"
+        out = node.enter("python3", "-c", ASK, ca, file, path, token).stdout
+        status, _, text = out.partition(" ")
+        return status, json.loads(text) if text.startswith("{") else text.strip()
+
+    return run
+
+
+def client(directory: Path, user: str, *groups: str) -> bytes:
+    pair = PkiDirectory(directory).client(user, groups)
+    return pair.certificate + pair.key
+
+
+def data(node: Daemon) -> Path:
+    return Path(node.flags["data-dir"]) / "pki"
+
+
+@needs_kubectl
+def test_kubectl_does_over_tls_what_it_does(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=json.dumps(pod("web", container(f"echo hello; {FOREVER}"))))
+    kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=40s")
+    assert kubectl("get", "pods", "-o", "name").stdout == "pod/web\n"
+    assert kubectl("logs", "web").stdout == "hello\n"
+    assert kubectl("exec", "-i", "web", "--", "cat", stdin="to and fro").stdout == "to and fro"
+    kubectl("delete", "pod", "web", "--grace-period=1")
+    assert "No resources found" in kubectl("get", "pods").stderr
+
+
+@needs_kubectl
+def test_a_watch_goes_on_over_tls(node: Daemon, kubectl: Kubectl, kubeconfig: Path, tmp_path: Path) -> None:
+    out = tmp_path / "watch"
+    argv = [*node.inside(KUBECTL or ""), f"--kubeconfig={kubeconfig}", "get", "pods", "-w", "-o", "name"]
+    with out.open("wb") as file, subprocess.Popen(argv, stdout=file) as watching:
+        try:
+            kubectl("apply", "-f", "-", stdin=json.dumps(pod("seen", container(FOREVER))))
+            wait_until(lambda: "pod/seen" in out.read_text(), 30, lambda: "the watch to tell")
+        finally:
+            watching.terminate()
+    kubectl("delete", "pod", "seen", "--grace-period=0", "--force")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/version"])
+def test_nobody_may_ask_how_it_is(ask: Callable[..., tuple[str, Any]], path: str) -> None:
+    assert ask(path)[0] == "200"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/api", 'forbidden: User "system:anonymous" cannot get path "/api"'),
+        (
+            "/api/v1/namespaces/default/pods",
+            'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" '
+            'in the namespace "default"',
+        ),
+        (
+            "/api/v1/namespaces/default/pods/web/log",
+            'pods "web" is forbidden: User "system:anonymous" cannot get resource "pods/log" in API group "" '
+            'in the namespace "default"',
+        ),
+        (
+            "/api/v1/nodes",
+            'nodes is forbidden: User "system:anonymous" cannot list resource "nodes" in API group "" '
+            "at the cluster scope",
+        ),
+    ],
+)
+def test_nobody_may_ask_more(ask: Callable[..., tuple[str, Any]], path: str, message: str) -> None:
+    status, answer = ask(path)
+    assert (status, answer["message"], answer["reason"]) == ("403", message, "Forbidden")
+
+
+def test_a_certificate_says_who_it_is_and_that_is_not_yet_leave(
+    node: Daemon, ask: Callable[..., tuple[str, Any]]
+) -> None:
+    pair = client(data(node), "alice", "developers")
+    assert ask("/apis", pair=pair)[0] == "200"
+    status, answer = ask("/api/v1/pods", pair=pair)
+    assert status == "403"
+    assert 'User "alice" cannot list resource "pods"' in answer["message"]
+
+
+def test_a_token_is_nobodys(ask: Callable[..., tuple[str, Any]]) -> None:
+    status, answer = ask("/healthz", token="made-up")
+    assert (status, answer["reason"], answer["message"]) == ("401", "Unauthorized", "Unauthorized")
+
+
+def test_a_certificate_of_another_authority_is_not_taken(
+    ask: Callable[..., tuple[str, Any]], tmp_path: Path
+) -> None:
+    status, _ = ask("/healthz", pair=client(tmp_path, "eve", "system:masters"))
+    assert status == "tls"
+
+
+def test_old_tls_is_not_spoken(node: Daemon) -> None:
+    script = (
+        "import socket, ssl; c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT); c.check_hostname = False; "
+        "c.verify_mode = ssl.CERT_NONE; c.minimum_version = ssl.TLSVersion.TLSv1; "
+        f"c.maximum_version = ssl.TLSVersion.TLSv1_1; c.wrap_socket(socket.create_connection(('127.0.0.1', {PORT})))"
+    )
+    done = node.enter("python3", "-W", "ignore", "-c", script, check=False)
+    assert done.returncode != 0
+    assert "SSL" in done.stderr
+
+
+def test_whoever_does_not_shake_hands_keeps_nobody_waiting(
+    node: Daemon, ask: Callable[..., tuple[str, Any]]
+) -> None:
+    silent = node.inside(
+        "python3",
+        "-c",
+        "import socket, time\n"
+        f"held = [socket.create_connection(('127.0.0.1', {PORT})) for _ in range(200)]\n"
+        "print('held', flush=True)\ntime.sleep(600)",
+    )
+    with subprocess.Popen(silent, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            assert ask("/healthz")[0] == "200"
+        finally:
+            holder.kill()
+
+
+def test_an_address_that_cannot_be_had_is_named(node: Daemon, tmp_path: Path) -> None:
+    with unique_word() as word, unique_directory() as workdir:
+        other = Daemon(workdir, word, listen="192.0.2.1:6443")
+        try:
+            other.spawn()
+            assert other.process is not None
+            assert other.process.wait(30) == 1
+            assert "cannot listen (listen in the configuration)" in other.log
+            assert "192.0.2.1:6443" in other.log
+            other.process = None
+        finally:
+            other.end()
+
+
+def test_the_certificate_names_the_node_and_its_address(node: Daemon) -> None:
+    found = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    found.load_verify_locations(str(data(node) / "ca.crt"))
+    for name in ("localhost", node.node, "kubernetes.default.svc.cluster.local"):
+        script = (
+            "import socket, ssl, sys; c = ssl.create_default_context(cafile=sys.argv[1]); "
+            f"c.wrap_socket(socket.create_connection(('127.0.0.1', {PORT})), server_hostname=sys.argv[2])"
+        )
+        node.enter("python3", "-c", script, str(data(node) / "ca.crt"), name)
