@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.first
+pytestmark = [pytest.mark.first, pytest.mark.timeout(560)]
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,17 @@ def usage(group: Path) -> dict[str, int]:
     """
     pids = processes(group)
     memory = _read(group, "memory.current")
-    if memory:
-        used = int(memory)
-    else:
-        used = sum(info.rss for pid in pids if (info := process_info(pid)) is not None)
+    used = int(memory) if memory else resident(pids)
     return {
         "cpuMicroseconds": cgroup.flat_keyed(_read(group, "cpu.stat")).get("usage_usec", 0),
         "memoryBytes": used,
         "pids": len(pids),
     }
+
+
+def resident(pids: Iterable[int]) -> int:
+    """Bytes these processes have in memory; pages that they share count for each."""
+    return sum(info.rss for pid in pids if (info := process_info(pid)) is not None)
 
 
 def processes(group: Path) -> list[int]:

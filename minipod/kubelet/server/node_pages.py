@@ -10,6 +10,7 @@ GET    pods/UID/anatomy
 GET    pods/NAMESPACE/NAME/history[?uid=UID]
 POST   pods/NAMESPACE/NAME/restart[?container=NAME]
 GET    stats/summary
+GET    metrics/resource | metrics/cadvisor   Prometheus' text format
 POST   down[?gracePeriodSeconds=N]
 """
 
@@ -24,8 +25,10 @@ from minipod.api.errors import StatusError, bad_request, method_not_allowed, no_
 from minipod.api.scheme import PODS
 from minipod.client.node import ProxyRequest, ProxyResponse
 from minipod.kubelet.pods.pod_worker import PodWorker
-from minipod.kubelet.server import anatomy, image_pages, restarts, stats
+from minipod.kubelet.server import anatomy, image_pages, metrics, restarts
+from minipod.kubelet.server.exposition import CONTENT_TYPE
 from minipod.kubelet.server.history_pages import history_page
+from minipod.kubelet.server.stats import Summaries
 from minipod.kubelet.services import Services
 
 
@@ -41,6 +44,7 @@ class NodePages:
         self._services = services
         self._workers = workers
         self._shut_down_pods = shut_down_pods
+        self._summaries = Summaries(services)
         self._images = image_pages.ImagePages(services.images, services.runtime, workers)
 
     async def answer(self, request: ProxyRequest) -> ProxyResponse:
@@ -65,7 +69,13 @@ class NodePages:
             case ["stats", "summary"]:
                 _expect(request, "GET")
                 pods = [worker.current_pod for worker in self._workers.values()]
-                return _json(await asyncio.to_thread(stats.summary, self._services, pods))
+                return _json(await asyncio.to_thread(self._summaries.summary, pods))
+            case ["metrics", ("resource" | "cadvisor") as which]:
+                _expect(request, "GET")
+                pods = [worker.current_pod for worker in self._workers.values()]
+                make = metrics.resource_page if which == "resource" else metrics.cadvisor_page
+                text = await asyncio.to_thread(make, self._services, pods)
+                return ProxyResponse(status=200, body=text.encode(), content_type=CONTENT_TYPE)
             case ["down"]:
                 _expect(request, "POST")
                 return _json(await self._down(request.query))

@@ -44,6 +44,8 @@ class MemoryStat:
     anon: int
     page_faults: int
     major_page_faults: int
+    cache: int = 0
+    swap: int = 0
 
 
 def stat(group: Path) -> MemoryStat:
@@ -58,7 +60,17 @@ def stat(group: Path) -> MemoryStat:
         anon=counts.get("anon", 0),
         page_faults=counts.get("pgfault", 0),
         major_page_faults=counts.get("pgmajfault", 0),
+        cache=counts.get("file", 0),
+        swap=_swap(group),
     )
+
+
+def _swap(group: Path) -> int:
+    """0 also where the kernel does not count it (swapaccount=0)."""
+    try:
+        return int(read(group, "memory.swap.current"))
+    except FileNotFoundError:
+        return 0
 
 
 def oom_kills(group: Path) -> int:

@@ -243,6 +243,11 @@ class Node:
         answer = await self.kubelet.connection.proxy(request)
         return codec.parse(answer.body)
 
+    async def text(self, path: str) -> str:
+        """A page of the node that is no JSON."""
+        request = ProxyRequest(method="GET", path=path, query={}, body=None)
+        return (await self.kubelet.connection.proxy(request)).body.decode()
+
     async def output(
         self, name: str, script: str, *, fields: dict[str, Any] | None = None, **spec: Any
     ) -> str:

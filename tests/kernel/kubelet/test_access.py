@@ -191,6 +191,27 @@ async def test_statistics(node: Node) -> None:
     assert pod["podRef"]["name"] == "busy"
     assert pod["cpu"]["usageCoreNanoSeconds"] > 0
     assert pod["containers"][0]["memory"]["workingSetBytes"] > 0
+    assert found["node"]["memory"]["workingSetBytes"] > pod["memory"]["workingSetBytes"]
+    assert found["node"]["cpu"]["psi"]["some"]["total"] >= 0
+    assert {"cpu", "memory", "io"} <= {name for name, part in pod.items() if "psi" in part}
+    assert pod["network"]["interfaces"][0]["name"] == "eth0"
+    assert found["node"]["fs"]["capacityBytes"] > found["node"]["fs"]["usedBytes"]
+
+
+async def test_metrics_pages(node: Node) -> None:
+    await node.create("busy")
+    await node.ready("busy")
+    resource = await node.text("metrics/resource")
+    labels = 'container="main",namespace="default",pod="busy"'
+    assert f"container_cpu_usage_seconds_total{{{labels}}} " in resource
+    assert "node_memory_working_set_bytes " in resource
+    assert "resource_scrape_error 0" in resource
+    cadvisor = await node.text("metrics/cadvisor")
+    waiting = [line for line in cadvisor.splitlines() if line.startswith("container_pressure_cpu_waiting")]
+    assert any('container="main"' in line and 'pod="busy"' in line for line in waiting)
+    assert any('id="/"' in line for line in waiting)
+    names = [line.split()[2] for line in cadvisor.splitlines() if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
 
 
 async def test_down_ends_the_processes_and_keeps_the_pods(node: Node) -> None:
@@ -226,3 +247,19 @@ async def test_the_node_object_follows_its_images(node: Node) -> None:
         return any("docker.io/library/two:1" in image.names for image in found.status.images)
 
     await node.until(named, "the node to name the new image")
+
+
+async def test_a_name_means_the_newest_pod_that_has_it(node: Node) -> None:
+    """A pod deleted at once is gone from the API while its processes are still being ended."""
+    for word in ("first", "second"):
+        await node.create("twin", container(f"echo {word}; sleep 600"))
+
+        async def told() -> str:
+            try:
+                return await node.logs("twin")
+            except StatusError:
+                return ""
+
+        await node.until(told, "a log")
+        assert await node.logs("twin") == f"{word}\n"
+        await node.delete("twin", grace=0)
