@@ -174,7 +174,8 @@ def _container(root: Branch, container: Obj) -> None:
         branch.add(f"mount {printable(mount['path'])} <- volume {mount.get('volume', '')} ({flag})")
     if container.get("logPath"):
         branch.add(f"log {container['logPath']}")
-    _process_tree(branch, container.get("processes") or [])
+    processes = container.get("processes") or []
+    _process_tree(branch, processes, more=container.get("processCount", 0) - len(processes))
 
 
 def _capabilities(container: Obj) -> str:
@@ -200,8 +201,11 @@ def _rootfs(parent: Branch, rootfs: Obj) -> None:
         branch.add(f"layer {layer}")
 
 
-def _process_tree(parent: Branch, processes: list[Obj]) -> None:
-    """Processes below their parents; those whose parent is outside the container come first."""
+def _process_tree(parent: Branch, processes: list[Obj], *, more: int = 0) -> None:
+    """Processes below their parents; those whose parent is outside the container come first.
+
+    `more`: how many there are beside these.
+    """
     if not processes:
         return
     branch = parent.add("processes (number on the host, number inside)")
@@ -209,6 +213,8 @@ def _process_tree(parent: Branch, processes: list[Obj]) -> None:
     for process in processes:
         above = nodes.get(process.get("parent", 0))
         (above or branch).children.append(nodes[process["pid"]])
+    if more > 0:
+        branch.add(f"and {more} more")
 
 
 def _row(process: Obj) -> str:

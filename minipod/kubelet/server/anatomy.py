@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from minipod.api import core_v1
@@ -22,6 +21,9 @@ from minipod.kubelet.volumes.types import PodVolumes, VolumeError
 from minipod.linux import capabilities
 from minipod.network.types import Attachment
 from minipod.runtime.types import ContainerStatus, SandboxStatus
+
+MOST_PROCESSES = 500
+"""Processes of a container that are described: how many there are is for the container to choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ def _container(
     effective, bounding = _capabilities(status.pid, process)
     image = facts.images.get(status.labels.get(LABEL_IMAGE_ID, ""))
     rootfs = container_rootfs(facts.context, status.name, status.attempt, image) if image else None
+    pids = sorted(cgroup_view.processes(group))
     is_init = any(c.name == spec.name for c in facts.pod.spec.initContainers)
     return {
         "name": status.name,
@@ -105,7 +108,8 @@ def _container(
         },
         "mounts": _mounts(spec, volumes),
         "logPath": str(log_path(facts.context, status.name, status.attempt)),
-        "processes": _processes(group),
+        "processes": _processes(pids),
+        "processCount": len(pids),
     }
 
 
@@ -139,7 +143,7 @@ def _mounts(spec: AnyContainer, volumes: PodVolumes) -> list[dict[str, Any]]:
     return found
 
 
-def _processes(group: Path) -> list[dict[str, Any]]:
+def _processes(pids: Sequence[int]) -> list[dict[str, Any]]:
     return [
         {
             "pid": info.pid,
@@ -150,7 +154,7 @@ def _processes(group: Path) -> list[dict[str, Any]]:
             "rssBytes": info.rss,
             "command": info.command,
         }
-        for pid in cgroup_view.processes(group)
+        for pid in pids[:MOST_PROCESSES]
         if (info := proc.process_info(pid)) is not None
     ]
 

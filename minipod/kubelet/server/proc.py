@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
+LONGEST_COMMAND = 4096
+"""Bytes of a command line that are read."""
 
 NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
 
@@ -29,7 +31,7 @@ def process_info(pid: int, proc: Path = PROC) -> ProcessInfo | None:
     directory = proc / str(pid)
     try:
         fields = _status(directory)
-        command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        command = _command(directory)
     except OSError:
         return None
     return ProcessInfo(
@@ -50,6 +52,12 @@ def capability_sets(pid: int, proc: Path = PROC) -> tuple[int, int] | None:
     except OSError:
         return None
     return int(fields["CapEff"], 16), int(fields["CapBnd"], 16)
+
+
+def _command(directory: Path) -> str:
+    """As far as it is shown: a process may have megabytes of arguments."""
+    with (directory / "cmdline").open("rb", buffering=0) as file:
+        return file.read(LONGEST_COMMAND).replace(b"\0", b" ").decode(errors="replace").strip()
 
 
 def _status(directory: Path) -> dict[str, str]:

@@ -92,7 +92,8 @@ class NodeServer:
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def _worker(self, namespace: str, name: str) -> PodWorker:
-        for worker in self._workers.values():
+        """The newest pod of this name: one that was deleted at once may still be ending."""
+        for worker in reversed(list(self._workers.values())):
             meta = worker.pod.metadata
             if meta.name == name and meta.namespace == namespace:
                 return worker
