@@ -194,6 +194,10 @@ class Daemon:
             [*self._enter(), *argv], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=check
         )
 
+    def inside(self, *argv: str) -> list[str]:
+        """The command line that runs a command in the node's network namespace."""
+        return [*self._enter(), *argv]
+
     def import_base(self) -> None:
         """Give the node the image minipod/base."""
         tar = base_tar()
