@@ -9,5 +9,7 @@ The rooms, in reading order:
     status/         what is on record of a pod's containers, and what the API shows of it
     history/        what happened to each pod, kept on disk past its deletion, and why it is not Ready
     server/         what the API server asks of a node: logs, exec, attach, the node's own pages
-    kubelet.py      feeds the workers, adopts what runs, registers the node (node_status.py, host_facts.py)
+    shutdown/       a shutdown of the machine: who ends when, and the lock that delays it
+    kubelet.py      feeds the workers, adopts what runs, registers the node (node_status.py, host_facts.py);
+                    arrivals.py starts in order what was there before
 """
