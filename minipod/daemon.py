@@ -40,7 +40,7 @@ from minipod.kubelet.node_status import node_labels
 from minipod.kubelet.settings import CgroupEnforcement, NodeSettings
 from minipod.kubelet.shutdown.manager import ShutdownManager
 from minipod.kubelet.shutdown.order import shutdown_groups
-from minipod.linux import rlimit
+from minipod.linux import oom_score, rlimit
 from minipod.linux.cgroup2 import cgroup
 from minipod.logging_setup import set_up_logging
 from minipod.manifests import ManifestDirectory
@@ -56,6 +56,10 @@ from minipod.systemd.service import Service
 from minipod.systemd.stopping import PodsFate
 
 log = logging.getLogger(__name__)
+
+
+OOM_SCORE = -999
+"""The kubelet's own (KubeletConfiguration oomScoreAdj): the daemon is killed after everything that can be instead."""
 
 
 class StartupError(Exception):
@@ -80,6 +84,7 @@ def main(config: Config, *, end_pods: bool = False) -> int:
     if os.geteuid() != 0:
         print("minipod daemon: needs root: sudo minipod daemon", file=sys.stderr)
         return 1
+    oom_score.set_own(OOM_SCORE)
     try:
         asyncio.run(_end_pods(config) if end_pods else _serve(config))
     except STARTUP_ERRORS as error:

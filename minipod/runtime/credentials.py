@@ -6,15 +6,16 @@ that the change of user takes away, and the permitted set survives that change o
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minipod.linux import capabilities, prctl, rlimit
+from minipod.linux import capabilities, oom_score, prctl, rlimit
 from minipod.linux.rlimit import Limit
-from minipod.runtime.child import Stage, reason, step
+from minipod.runtime.child import Stage, step
 
 Warn = Callable[[str], None]
 
@@ -100,15 +101,9 @@ def _limits(entries: Iterable[Mapping[str, Any]]) -> Iterable[Limit]:
 
 def set_oom_score_adj(value: int, warn: Warn) -> None:
     """Write /proc/self/oom_score_adj: while the host's /proc is still there. A host may forbid to lower it."""
-    try:
-        # Not open(): a text file object costs a fresh child more than all the rest here.
-        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, b"%d" % value)
-        finally:
-            os.close(fd)
-    except PermissionError as error:
-        warn(f"oom_score_adj could not be set to {value}: {reason(error)} (CAP_SYS_RESOURCE is missing)")
+    if not oom_score.set_own(value):
+        refused = os.strerror(errno.EACCES).lower()
+        warn(f"oom_score_adj could not be set to {value}: {refused} (CAP_SYS_RESOURCE is missing)")
 
 
 def set_limits(limits: Iterable[Limit], warn: Warn) -> None:

@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from minipod.linux import capabilities, prctl
+from minipod.linux import capabilities, oom_score, prctl
 from minipod.linux.cgroup2 import cgroup
 from minipod.linux.process import clone3, set_title
 from minipod.runtime import (
@@ -204,10 +204,7 @@ def _prepare() -> None:
     launch.cgroup_mount()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
-    try:
-        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
-    except OSError:  # lowering it needs CAP_SYS_RESOURCE
-        pass
+    oom_score.set_own(OOM_SCORE)
 
 
 def main(control_fd: int, scratch: str) -> NoReturn:
