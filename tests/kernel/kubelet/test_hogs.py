@@ -5,11 +5,14 @@ Here nothing but fairness and the hogs themselves bounds them; tests/vm/test_hog
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from minipod.client.http import ApiClient
+from minipod.client.streaming import open_exec
 from tests.helpers.daemon import Daemon, running
 from tests.helpers.hogs import (
     HOGS,
@@ -107,3 +110,31 @@ def test_what_root_in_a_container_cannot_do_to_the_node(daemon: Daemon) -> None:
     answers = [line for line in told.splitlines() if ":" not in line]
     assert answers[1:] == ["1", "1", "1", "at work"], told
     assert int(answers[0]) >= min(own, 0)
+
+
+def test_a_flood_of_execs_leaves_others_their_turn(daemon: Daemon, quiet: Felt) -> None:
+    """Eight clients that run one command after the other in the same container."""
+    done: list[int] = []
+    stop = threading.Event()
+
+    def run() -> None:
+        with ApiClient(str(daemon.socket)) as client:
+            while not stop.is_set():
+                with open_exec(client, "default", "hog", ["true"], container="main") as session:
+                    while session.receive() is not None:
+                        pass
+                    done.append(session.exit().code)
+
+    with beside(daemon, Hog(shell("echo at work; sleep 600"))):
+        clients = [threading.Thread(target=run) for _ in range(8)]
+        for client in clients:
+            client.start()
+        felt = measure(daemon, SECONDS)
+        stop.set()
+        for client in clients:
+            client.join()
+    print(f"\n{len(done)} execs: {felt}\n    before: {quiet}")
+    neighbour_is_well(daemon)
+    assert len(done) > 8
+    assert set(done) == {0}
+    assert too_much(felt, quiet) == []
