@@ -12,7 +12,7 @@ from minipod.systemd.units import SLICE
 
 OLDEST_KERNEL = (5, 14)
 OLDEST_PYTHON = (3, 11)
-OLDEST_SYSTEMD = 243
+OLDEST_SYSTEMD = 252
 
 SYSCTL_FILE = "/etc/sysctl.d/60-minipod.conf"
 READ_ONLY = (
@@ -144,7 +144,7 @@ def systemd(facts: Facts) -> Result:
     if facts.init != "systemd":
         return Result(False, f"process 1 is {facts.init or 'unknown'}")
     old = 0 < facts.systemd_version < OLDEST_SYSTEMD
-    fix = f"use systemd {OLDEST_SYSTEMD} or newer: older ones ignore MemoryMin= and TimeoutAbortSec= of the unit"
+    fix = f"use systemd {OLDEST_SYSTEMD} or newer: minipod install is made for it, older ones ignore parts of the units"
     return Result(not old, f"version {facts.systemd_version or 'unknown'}", fix)
 
 
