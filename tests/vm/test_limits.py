@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from minipod.api import codec, core_v1
-from minipod.api.scheme import EVENTS, PODS
+from minipod.api.scheme import PODS
 from minipod.kubelet.containers.cgroups import cpu_weight
 from minipod.kubelet.containers.limit_policy import LimitPolicy
+from minipod.kubelet.settings import CgroupEnforcement
 from minipod.linux.cgroup2 import cgroup
 from tests.kernel.kubelet.conftest import base_images, make_node, netns
 from tests.kernel.kubelet.node import FOREVER, Node, container, main_status
@@ -293,15 +294,14 @@ def inhabited(word: str) -> Iterator[Path]:
         sleeper.kill()
 
 
-async def test_a_level_that_cannot_hand_down_is_named(
+async def test_a_level_with_processes_hands_nothing_down_and_is_named(
     make_node: MakeNode, word: str, inhabited: Path
 ) -> None:
-    node = await make_node(cgroup_parent=f"{word}/unit")
+    node = await make_node(cgroup_parent=f"{word}/unit", enforcement=CgroupEnforcement.STRICT)
     await create(node, "web", container(**asking(memory="64Mi")))
-    event = await node.event("web", "FailedCreatePodSandBox")
-    assert "no-internal-process" in (event.message or "")
-    assert str(inhabited) in (event.message or "")
-    listed = await node.client.list(EVENTS, "default")
-    told = [e for e in listed.items if e.reason == "FailedNodeAllocatableEnforcement"]
-    assert told
-    assert str(inhabited) in (told[0].message or "")
+    pod = await node.phase("web", "Failed")
+    assert pod.status.reason == "CgroupControllerMissing"
+    assert "memory" in (pod.status.message or "")
+    with pytest.raises(OSError, match="no-internal-process") as caught:
+        cgroup.create(cgroup.mount_point(), f"{word}/unit/web", ["hugetlb"])
+    assert caught.value.filename == str(inhabited)
