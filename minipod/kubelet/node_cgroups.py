@@ -26,6 +26,9 @@ CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids", "hugetlb"})
 
 MEMORY_MAX = "memory.max"
 
+PIDS_LEFT_FREE = 10
+"""One process id in so many is not for pods, where nothing says how many are."""
+
 
 class NodeCgroups:
     """`start` once, then `weigh` whenever the pods or what they request have changed."""
@@ -84,13 +87,16 @@ class NodeCgroups:
 
 
 def limits_of_all_pods(settings: NodeSettings, pids: int) -> dict[str, Fraction]:
-    """By resource. `pids`: how many process ids the machine has; they are limited where some are reserved."""
+    """By resource. `pids`: how many process ids the machine has. Where none are reserved a tenth stays free.
+
+    The kubelet sets no such limit by itself; here one machine is all there is, and a fork bomb would stop all of it.
+    """
     found = dict(pods_limit(settings))
     kept = [
         pod_resources.amounts(part).get(PIDS) for part in (settings.system_reserved, settings.kube_reserved)
     ]
-    if any(kept):
-        found[PIDS] = max(Fraction(pids) - sum(filter(None, kept), Fraction(0)), Fraction(1))
+    reserved = sum(filter(None, kept), Fraction(0)) or Fraction(-(-pids // PIDS_LEFT_FREE))
+    found[PIDS] = max(Fraction(pids) - reserved, Fraction(1))
     return found
 
 
