@@ -1,26 +1,73 @@
-"""What all pods together may have."""
+"""The groups above pods: what all pods together may have, and that a refusal of it stops nothing."""
 
 from __future__ import annotations
 
+from fractions import Fraction
+from pathlib import Path
+
 import pytest
 
-from minipod.kubelet.node_cgroups import limits_of_all_pods
-from tests.unit.kubelet.pods import settings
+from minipod.kubelet.limit_settings import swap_is_counted, swap_total
+from minipod.kubelet.node_cgroups import NodeCgroups, limits_of_all_pods, without_harm
+from tests.unit.kubelet.pods import container, host, pod, settings
 
 
-@pytest.mark.parametrize(
-    ("system", "minipod", "pids"),
-    [
-        ({}, {}, 29491),
-        ({"pid": "1000"}, {}, 31768),
-        ({"pid": "1000"}, {"pid": "500"}, 31268),
-        ({"pid": "40000"}, {}, 1),
-        ({"memory": "1Gi"}, {}, 29491),
-    ],
-)
-def test_pods_leave_process_ids_to_the_machine(
-    system: dict[str, str], minipod: dict[str, str], pids: int
-) -> None:
-    """Those that are reserved, else a tenth: a fork bomb must not keep the daemon from starting a process."""
-    found = limits_of_all_pods(settings(system_reserved=system, kube_reserved=minipod), 32768)
-    assert found["pid"] == pids
+class Recorder:
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, str]] = []
+
+    def node_event(self, node_name: str, type_: str, reason: str, message: str) -> None:
+        self.told.append((type_, reason, message))
+
+
+def test_process_ids_are_limited_to_what_is_not_reserved() -> None:
+    assert limits_of_all_pods(settings(), 32768)["pid"] == 29491  # a tenth stays free
+    reserving = settings(system_reserved={"pid": "700", "memory": "1Gi"}, kube_reserved={"pid": "68"})
+    found = limits_of_all_pods(reserving, 32768)
+    assert found["pid"] == Fraction(32000)
+    assert found["memory"] == Fraction(reserving.host.memory_capacity - (1 << 30))
+    assert limits_of_all_pods(settings(system_reserved={"pid": "99999"}), 32768)["pid"] == 1
+
+
+@pytest.mark.parametrize(("in_use", "expected"), [(0, "500"), (500, "500"), (501, None)])
+def test_a_limit_below_what_pods_use_is_not_written(in_use: int, expected: str | None) -> None:
+    files = without_harm({"memory.max": "500", "cpu.weight": "7"}, in_use)
+    assert (files.get("memory.max"), files["cpu.weight"]) == (expected, "7")
+
+
+def test_what_cannot_be_written_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    recorder = Recorder()
+    groups = NodeCgroups(settings(cgroup_root=tmp_path, host=host()), recorder)  # type: ignore[arg-type]
+    groups.start()
+    ((type_, reason, message),) = recorder.told
+    assert (type_, reason) == ("Warning", "FailedNodeAllocatableEnforcement")
+    assert str(tmp_path) in message
+    groups.weigh([pod(container())])
+
+
+def test_weights_are_written_when_they_change_and_only_then(tmp_path: Path) -> None:
+    one = settings(cgroup_root=tmp_path, host=host())
+    for name in ("burstable", "besteffort"):
+        (tmp_path / one.cgroup_parent / name).mkdir(parents=True)
+        (tmp_path / one.cgroup_parent / name / "cpu.weight").touch()
+    groups = NodeCgroups(one, Recorder())  # type: ignore[arg-type]
+    pods = [pod(container(resources={"requests": {"cpu": "1"}}))]
+    groups.weigh(pods)
+    file = tmp_path / one.cgroup_parent / "burstable" / "cpu.weight"
+    assert file.read_text() == "100"
+    file.write_text("untouched")
+    groups.weigh(pods)
+    assert file.read_text() == "untouched"
+    groups.weigh([])
+    assert file.read_text().startswith("1")
+
+
+def test_swap_of_the_host(tmp_path: Path) -> None:
+    assert swap_total("MemTotal: 5 kB\nSwapTotal: 2 kB\n") == 2048
+    assert swap_total("") == 0
+    assert swap_is_counted(tmp_path)
+    (tmp_path / "system.slice").mkdir()
+    (tmp_path / "system.slice" / "memory.max").touch()
+    assert not swap_is_counted(tmp_path)
+    (tmp_path / "system.slice" / "memory.swap.max").touch()
+    assert swap_is_counted(tmp_path)
