@@ -7,14 +7,14 @@ same, each with its own limits.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
 from minipod.api import core_v1, pod_resources
 from minipod.client.events import EventRecorder
 from minipod.kubelet import events
-from minipod.kubelet.containers.node_groups import PIDS, node_files, qos_files
+from minipod.kubelet.containers.node_groups import PIDS, Share, node_files, qos_files, share_of
 from minipod.kubelet.node_resources import pods_limit
 from minipod.kubelet.settings import NodeSettings
 from minipod.linux.cgroup2 import cgroup
@@ -38,6 +38,8 @@ class NodeCgroups:
         self._events = recorder
         self._parent = settings.cgroup_root / settings.cgroup_parent
         self._written: dict[tuple[str, str], str] = {}
+        self._shares: dict[tuple[str | None, int | None], Share] = {}
+        """By uid and generation of the Pod."""
 
     def start(self) -> None:
         """Make the groups, and hold all pods together to what is not reserved."""
@@ -62,7 +64,8 @@ class NodeCgroups:
 
     def weigh(self, pods: Iterable[core_v1.Pod]) -> None:
         """Give each QoS class its share by what its pods request; what is written already is left alone."""
-        for name, files in qos_files(pods, self._settings.host, self._settings.limits).items():
+        shares = self._known_shares(pods)
+        for name, files in qos_files(shares, self._settings.host, self._settings.limits).items():
             news = {file: text for file, text in files.items() if self._written.get((name, file)) != text}
             if not news:
                 continue
@@ -71,6 +74,15 @@ class NodeCgroups:
                 log.warning("cannot weigh the %s pods: %s", name or "Guaranteed", "; ".join(problems))
             else:
                 self._written |= {(name, file): text for file, text in news.items()}
+
+    def _known_shares(self, pods: Iterable[core_v1.Pod]) -> Collection[Share]:
+        """Worked out for pods that are new or changed; those that are gone are forgotten."""
+        known = self._shares
+        self._shares = {}
+        for pod in pods:
+            key = pod.metadata.uid, pod.metadata.generation
+            self._shares[key] = known.get(key) or share_of(pod)
+        return self._shares.values()
 
     def _make(self) -> list[str]:
         """Level by level, with every controller that the host has."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 
 from minipod.api import core_v1, pod_resources
@@ -39,18 +40,31 @@ def node_files(allocatable: Amounts, host: HostFacts) -> dict[str, str]:
     return files
 
 
-def qos_files(
-    pods: Iterable[core_v1.Pod], host: HostFacts, policy: LimitPolicy
-) -> dict[str, dict[str, str]]:
-    """Group below the parent ("" is the parent itself) -> cgroup file -> value, from the pods that are there.
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one pod adds to the group above it. It changes only with the Pod's generation."""
+
+    group: str
+    """"" is the group of all pods."""
+    requests: Amounts
+
+
+def share_of(pod: core_v1.Pod) -> Share:
+    """Some tenths of a millisecond: to be asked once for each pod, not at every change of any."""
+    requests = pod_resources.amounts(pod_resources.pod_requests(pod))
+    return Share(QOS_GROUPS[pod_resources.qos_class(pod)], requests)
+
+
+def qos_files(shares: Iterable[Share], host: HostFacts, policy: LimitPolicy) -> dict[str, dict[str, str]]:
+    """Group below the parent ("" is the parent itself) -> cgroup file -> value, from what its pods request.
 
     With memory QoS the memory that pods request is protected on every level above them: without that the kernel
     would not heed what the pods' own groups say.
     """
     sums: dict[str, Amounts] = {name: {} for name in QOS_GROUPS.values()}
-    for pod in pods:
-        level = sums[QOS_GROUPS[pod_resources.qos_class(pod)]]
-        for name, amount in pod_resources.amounts(pod_resources.pod_requests(pod)).items():
+    for share in shares:
+        level = sums[share.group]
+        for name, amount in share.requests.items():
             level[name] = level.get(name, Fraction(0)) + amount
     files: dict[str, dict[str, str]] = {"": {}, "burstable": {}, "besteffort": {}}
     if CPU in host.controllers:

@@ -19,7 +19,7 @@ from minipod.kubelet.containers.cgroups import (
 )
 from minipod.kubelet.containers.limit_policy import LimitPolicy
 from minipod.kubelet.containers.memory_files import swap_share, throttled_above
-from minipod.kubelet.containers.node_groups import node_files, qos_files
+from minipod.kubelet.containers.node_groups import node_files, qos_files, share_of
 from minipod.kubelet.settings import HostFacts
 from tests.unit.kubelet.pods import UID, container, host, pod
 
@@ -222,17 +222,19 @@ def test_a_pod_is_limited_only_where_every_container_is() -> None:
 
 def test_qos_groups_weigh_what_their_pods_request() -> None:
     pods = [pod(container(resources=r)) for r in (BOTH, SOME, SOME, {})]
-    assert qos_files(pods, host(), LimitPolicy()) == {
+    shares = list(map(share_of, pods))
+    assert qos_files(shares, host(), LimitPolicy()) == {
         "": {},
         "burstable": {"cpu.weight": cpu_weight(Fraction(1, 2))},
         "besteffort": {"cpu.weight": "1"},
     }
-    assert not any(qos_files(pods, host(controllers=frozenset()), QUALITY).values())
+    assert not any(qos_files(shares, host(controllers=frozenset()), QUALITY).values())
 
 
 def test_memory_is_protected_on_every_level_above_a_pod() -> None:
     more = {"requests": {"memory": "32Mi"}}
-    files = qos_files([pod(container(resources=r)) for r in (BOTH, more, {})], host(), QUALITY)
+    shares = [share_of(pod(container(resources=r))) for r in (BOTH, more, {})]
+    files = qos_files(shares, host(), QUALITY)
     assert files[""]["memory.min"] == str(96 * MI)
     assert files["burstable"]["memory.min"] == str(32 * MI)
     assert "memory.min" not in files["besteffort"]
