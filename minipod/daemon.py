@@ -41,11 +41,18 @@ from minipod.kubelet.settings import CgroupEnforcement, NodeSettings
 from minipod.kubelet.shutdown.manager import ShutdownManager
 from minipod.kubelet.shutdown.order import shutdown_groups
 from minipod.linux import oom_score, rlimit
+from minipod.linux.addresses import machine_addresses
 from minipod.linux.cgroup2 import cgroup
 from minipod.logging_setup import set_up_logging
 from minipod.manifests import ManifestDirectory
 from minipod.network.pod_network import NetworkConfig, NetworkError, PodNetwork
-from minipod.pki.serving import PKI_DIRECTORY, CertificateError, ServingCertificate, serving_names
+from minipod.pki.serving import (
+    PKI_DIRECTORY,
+    CertificateError,
+    ServingCertificate,
+    is_any,
+    serving_names,
+)
 from minipod.runtime.errors import RuntimeServiceError
 from minipod.runtime.service import RuntimeService
 from minipod.scheduler import Scheduler
@@ -214,19 +221,25 @@ class Node:
 
     async def _tls_listeners(self, stack: AsyncExitStack) -> list[TcpListener]:
         config = self._config
-        names = serving_names(
-            [self._network.gateway, *(endpoint.host for endpoint in config.listen)],
-            node_name=config.node_name,
-            node_ip=self._node_ip,
-            cluster_domain=config.cluster_domain,
-        )
-        certificate = ServingCertificate(config.data_dir / PKI_DIRECTORY, names)
+        certificate = ServingCertificate(config.data_dir / PKI_DIRECTORY, self._serving_names)
         await certificate.start()
         self._run_beside(stack, "certificate", certificate.run())
         return [
             TcpListener(host, port, authenticate=client_certificate, tls=certificate.context)
             for host, port in config.listen
         ]
+
+    def _serving_names(self) -> tuple[str, ...]:
+        """What the API is called at this moment: who listens on every address has all that the machine has."""
+        config = self._config
+        hosts = [endpoint.host for endpoint in config.listen]
+        everywhere = machine_addresses() if any(map(is_any, hosts)) else ()
+        return serving_names(
+            [self._network.gateway, *hosts, *everywhere],
+            node_name=config.node_name,
+            node_ip=self._node_ip,
+            cluster_domain=config.cluster_domain,
+        )
 
     @property
     def _node_ip(self) -> str:

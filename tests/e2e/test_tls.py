@@ -230,3 +230,24 @@ def test_the_certificate_names_the_node_and_its_address(node: Daemon) -> None:
             f"c.wrap_socket(socket.create_connection(('127.0.0.1', {PORT})), server_hostname=sys.argv[2])"
         )
         node.enter("python3", "-c", script, str(data(node) / "ca.crt"), name)
+
+
+def test_an_address_that_comes_is_named_without_a_restart(node: Daemon) -> None:
+    node.enter("ip", "link", "add", "extra0", "type", "bridge")
+    node.enter("ip", "link", "set", "extra0", "up")
+    node.enter("ip", "address", "add", "198.51.100.7/24", "dev", "extra0")
+    try:
+        script = (
+            "import socket, ssl, sys; c = ssl.create_default_context(cafile=sys.argv[1]); "
+            f"c.wrap_socket(socket.create_connection(('198.51.100.7', {PORT})), server_hostname='198.51.100.7')"
+        )
+        ca = str(data(node) / "ca.crt")
+        pid = node.pid
+        wait_until(
+            lambda: node.enter("python3", "-c", script, ca, check=False).returncode == 0,
+            30,
+            lambda: "the certificate to name the new address",
+        )
+        assert node.pid == pid
+    finally:
+        node.enter("ip", "link", "delete", "extra0")
