@@ -7,13 +7,13 @@ likes, as much as it likes: only the last bytes are ever read, and nothing but a
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from minipod.api import core_v1
 from minipod.kubelet.containers.container_config import PodContext, attempt_directory, log_path
+from minipod.kubelet.containers.log_end import end_of_file, log_ends
 from minipod.kubelet.pod_names import AnyContainer, all_containers
-from minipod.kubelet.server.logs import LogFormatter, LogOptions, log_files
+from minipod.kubelet.server.logs import LogFormatter, LogOptions
 
 MAX_POD_BYTES = 12 * 1024
 """Bytes of messages in all of a pod's statuses together (the kubelet's MaxPodTerminationMessageLogLength)."""
@@ -65,7 +65,7 @@ def read_termination_message(
     if container.terminationMessagePath:
         path = _path(context, container, attempt)
         try:
-            data, cut = _end_of_file(path, MAX_MESSAGE_BYTES)
+            data, cut = end_of_file(path, MAX_MESSAGE_BYTES)
             message = _text(data, MAX_MESSAGE_BYTES, cut=cut)
         except FileNotFoundError:
             pass
@@ -93,25 +93,11 @@ def _create(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
-def _end_of_file(path: Path, limit: int) -> tuple[bytes, bool]:
-    """The last bytes of a regular file, and whether there are others before them. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(0, "not a regular file", os.fspath(path))
-        start = max(found.st_size - limit, 0)
-        return os.pread(fd, limit, start), start > 0
-    finally:
-        os.close(fd)
-
-
 def _end_of_log(path: Path) -> str:
     """The last lines of a CRI log, across its rotated files."""
     lines: list[bytes] = []
-    for file in reversed(log_files(path)):
-        data, cut = _end_of_file(file, _LOG_READ)
-        lines = data.removesuffix(b"\n").split(b"\n")[1 if cut else 0 :] + lines
+    for found, cut in log_ends(path, _LOG_READ):
+        lines = found + lines
         if cut or len(lines) >= MAX_LOG_LINES:
             break
     formatter = LogFormatter(LogOptions())

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+from itertools import islice
 from pathlib import Path
 
+from minipod.kubelet.containers.log_end import log_ends
 from minipod.kubelet.history.entries import printable
-from minipod.kubelet.server.logs import LogFormatter, LogOptions, log_files
+from minipod.kubelet.server.logs import LogFormatter, LogOptions
 
 MAX_LINES = 10
 MAX_CHARS = 2048
 READ_BYTES = 40 * 1024
 """Room for the longest piece of a line that a log has (16 KiB), and the one before it."""
+MAX_FILES = 2
+"""The newest ones, enough across a rotation."""
 
 
 def log_tail(path: Path, *, lines: int = MAX_LINES, limit: int = MAX_CHARS) -> tuple[str, ...]:
@@ -21,8 +24,8 @@ def log_tail(path: Path, *, lines: int = MAX_LINES, limit: int = MAX_CHARS) -> t
     """
     found: list[str] = []
     try:
-        for file in log_files(path)[:-3:-1]:
-            found = _last_lines(file) + found
+        for raw, _ in islice(log_ends(path, READ_BYTES), MAX_FILES):
+            found = _texts(raw) + found
             if len(found) >= lines:
                 break
     except OSError:
@@ -30,14 +33,9 @@ def log_tail(path: Path, *, lines: int = MAX_LINES, limit: int = MAX_CHARS) -> t
     return _bounded(found[-lines:], limit)
 
 
-def _last_lines(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        start = max(0, end - READ_BYTES)
-        file.seek(start)
-        raw = file.read(READ_BYTES).split(b"\n")
+def _texts(raw: list[bytes]) -> list[str]:
     formatter = LogFormatter(LogOptions())
-    text = b"".join(map(formatter.format, raw[1:] if start else raw))
+    text = b"".join(map(formatter.format, raw))
     return [
         line.rstrip("\r") for line in text.decode(errors="replace").removesuffix("\n").split("\n") if line
     ]
