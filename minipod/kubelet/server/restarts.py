@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from minipod.api import core_v1
-from minipod.api.errors import bad_request, not_found
+from minipod.api.errors import bad_request
 from minipod.api.pod_resources import is_sidecar
-from minipod.api.scheme import PODS
 from minipod.kubelet.pods.pod_worker import FINAL_PHASES, PodWorker
 from minipod.kubelet.server.container_lookup import container_status
+from minipod.kubelet.server.pod_lookup import find_worker
 
 
 def restart(workers: Iterable[PodWorker], namespace: str, name: str, container: str) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def restart(workers: Iterable[PodWorker], namespace: str, name: str, container: 
     `container` "": all that run beside one another. It has happened when each container runs with another id (one
     without an id had not run before). Raises StatusError 404 and 400.
     """
-    worker = _find(workers, namespace, name)
+    worker = find_worker(workers, namespace, name)
     pod = worker.current_pod
     names = choose_restarts(pod, container)
     before = [{"name": one, "containerID": _id(pod, one)} for one in names]
@@ -53,14 +53,6 @@ def choose_restarts(pod: core_v1.Pod, container: str) -> list[str]:
             f"container {container} of pod {name} is ephemeral and is never restarted; {known}"
         )
     raise bad_request(f"container {container} is not valid for pod {name}; {known}")
-
-
-def _find(workers: Iterable[PodWorker], namespace: str, name: str) -> PodWorker:
-    for worker in workers:
-        meta = worker.pod.metadata
-        if (meta.namespace, meta.name) == (namespace, name):
-            return worker
-    raise not_found(PODS, name)
 
 
 def _id(pod: core_v1.Pod, container: str) -> str:

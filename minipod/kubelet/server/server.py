@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from minipod.api import core_v1
-from minipod.api.errors import StatusError, bad_request, internal_error, not_found
-from minipod.api.scheme import PODS
+from minipod.api.errors import StatusError, bad_request, internal_error
 from minipod.api.timestamps import to_epoch_us
 from minipod.client.node import LogRequest, ProcessStreams, ProxyRequest, ProxyResponse, StreamRequest
 from minipod.kubelet.containers.container_config import exec_process, log_path
@@ -17,6 +16,7 @@ from minipod.kubelet.pods.pod_worker import FINAL_PHASES, PodWorker
 from minipod.kubelet.server.container_lookup import choose_container, logged_attempt
 from minipod.kubelet.server.logs import LogOptions, read_logs
 from minipod.kubelet.server.node_pages import NodePages
+from minipod.kubelet.server.pod_lookup import find_worker
 from minipod.kubelet.services import Services
 from minipod.runtime.errors import RuntimeServiceError, StartError
 from minipod.runtime.types import ContainerState, ContainerStatus, ExecConfig, ProcessExit
@@ -92,12 +92,7 @@ class NodeServer:
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def _worker(self, namespace: str, name: str) -> PodWorker:
-        """The newest pod of this name: one that was deleted at once may still be ending."""
-        for worker in reversed(list(self._workers.values())):
-            meta = worker.pod.metadata
-            if meta.name == name and meta.namespace == namespace:
-                return worker
-        raise not_found(PODS, name)
+        return find_worker(self._workers.values(), namespace, name)
 
     def _running(self, pod: core_v1.Pod, container: str, verb: str) -> ContainerStatus:
         if pod.status.phase in FINAL_PHASES:
