@@ -28,3 +28,10 @@ def all_containers(pod: core_v1.Pod) -> list[AnyContainer]:
 def find_container(pod: core_v1.Pod, name: str) -> AnyContainer | None:
     """The spec of the container of this name."""
     return next((container for container in all_containers(pod) if container.name == name), None)
+
+
+def container_of(pod: core_v1.Pod, name: str) -> AnyContainer:
+    """The same for a container that the pod is known to have. Raises KeyError."""
+    if (found := find_container(pod, name)) is None:
+        raise KeyError(name)
+    return found

@@ -36,7 +36,7 @@ from minipod.kubelet.containers.security_context import (
     proc_masks,
     read_only_rootfs,
 )
-from minipod.kubelet.pod_names import AnyContainer, all_containers, log_directory_name
+from minipod.kubelet.pod_names import AnyContainer, log_directory_name
 from minipod.kubelet.settings import NodeSettings
 from minipod.kubelet.status.records import (
     LABEL_HASH,
@@ -319,14 +319,6 @@ def stop_signal_name(container: AnyContainer, image: Image) -> str:
     """lifecycle.stopSignal over the image's StopSignal; "" means SIGTERM."""
     own = container.lifecycle.stopSignal if container.lifecycle else None
     return own or str(image.config.get("StopSignal") or "")
-
-
-def container_of(pod: core_v1.Pod, name: str) -> AnyContainer:
-    """The container's spec. Raises KeyError."""
-    for container in all_containers(pod):
-        if container.name == name:
-            return container
-    raise KeyError(name)
 
 
 def exec_process(labels: Mapping[str, str], command: tuple[str, ...], *, tty: bool) -> dict[str, Any]:

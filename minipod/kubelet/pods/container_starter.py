@@ -16,7 +16,6 @@ from minipod.kubelet.backoff import MICROSECONDS, BackOffPolicy, retry_delay
 from minipod.kubelet.containers.container_config import (
     ContainerRequest,
     container_config,
-    container_of,
     lacking_capabilities,
 )
 from minipod.kubelet.containers.devices import host_devices, volume_devices
@@ -39,7 +38,7 @@ from minipod.kubelet.containers.process import (
 from minipod.kubelet.containers.termination_message import make_file
 from minipod.kubelet.history.entries import Step
 from minipod.kubelet.history.vocabulary import mounts_message
-from minipod.kubelet.pod_names import AnyContainer
+from minipod.kubelet.pod_names import AnyContainer, container_of
 from minipod.kubelet.pods.actions import Start
 from minipod.kubelet.pods.sandbox import PodSandbox
 from minipod.kubelet.services import Services
