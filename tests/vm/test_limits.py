@@ -208,16 +208,19 @@ async def test_out_of_memory_can_end_one_process_only(make_node: MakeNode) -> No
 
 async def test_memory_is_throttled_before_the_limit_and_processes_are_bounded(make_node: MakeNode) -> None:
     node = await make_node(limits=LimitPolicy(memory_qos=True), pod_pids_limit=24)
-    script = "dd if=/dev/zero of=/dev/shm/held bs=1M count=30; " + FOREVER
-    await create(node, "high", container(script, **asking({"memory": "4Mi"}, memory="32Mi")))
+    script = "dd if=/dev/zero of=/dev/shm/held bs=1M count=44; " + FOREVER
+    await create(node, "high", container(script, **asking({"memory": "4Mi"}, memory="48Mi")))
     _, containers = await groups(node, "high")
     await node.until(lambda: count(containers["main"], "memory.events", "high") > 0, "memory.high")
     assert count(containers["main"], "memory.events", "oom_kill") == 0
 
-    forks = "i=0; while [ $i -lt 100 ]; do sleep 1000 & i=$((i+1)); done; " + FOREVER
-    await create(node, "forks", container(forks))
+    await create(node, "forks")
     group, _ = await groups(node, "forks")
-    await node.until(lambda: count(group, "pids.events", "max") > 0, "pids.max")
+    forks = "i=0; while [ $i -lt 100 ]; do sleep 1000 >/dev/null 2>&1 & i=$((i+1)); done"
+    code, output = await node.exec("forks", "sh", "-c", forks, stdout=True, stderr=True)
+    assert code != 0
+    assert "can't fork" in output
+    assert count(group, "pids.events", "max") > 0
     assert int(read(group, "pids.current")[0]) <= 24
     await create(node, "neighbour")
     await node.ready("neighbour")
