@@ -13,7 +13,9 @@ from minipod.cli.session import Session
 def command(session: Session) -> None:
     """Show where the API is and which nodes it has."""
     version = session.api.get("/version")["gitVersion"]
-    print(f"minipod {version} answers at unix://{session.socket_path}")
+    address = session.api.server.address
+    place = f"unix://{address}" if address.startswith("/") else address
+    print(f"minipod {version} answers at {place}")
     for node in session.api.get(session.discovery.find("nodes").path())["items"] or ():
         status = node.get("status") or {}
         address = next(

@@ -142,7 +142,7 @@ def global_options() -> list[click.Option]:
         option(
             "--socket", metavar="PATH", help="the API's socket [MINIPOD_SOCKET; /run/minipod/minipod.sock]"
         ),
-        option("--kubeconfig", metavar="FILE", help="reserved for the API over TLS"),
+        option("--kubeconfig", metavar="FILE", help="a kubeconfig, to reach an API over HTTPS instead"),
         option("-n", "--namespace", metavar="NAME", help="the namespace to work in [default]"),
         option(
             "-v", "--v", "verbosity", type=int, metavar="LEVEL", help="6: print each request; 8: bodies too"

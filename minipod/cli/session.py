@@ -6,13 +6,15 @@ import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minipod.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from minipod.cli.discovery import Discovery
-    from minipod.client.http import ApiClient
+    from minipod.client.http import ApiClient, Server
+    from minipod.client.kubeconfig import Context
 
 DEFAULT_SOCKET = "/run/minipod/minipod.sock"
 
@@ -29,11 +31,32 @@ class Session:
 
     @property
     def socket_path(self) -> str:
+        """Of the daemon on this machine. Raises CommandError when the flags name another."""
+        if self.kubeconfig:
+            raise CommandError("--kubeconfig: this is done on the node itself, without that flag")
         return self.socket or os.environ.get("MINIPOD_SOCKET") or DEFAULT_SOCKET
 
     @property
     def current_namespace(self) -> str:
-        return self.namespace or "default"
+        return self.namespace or (self._context.namespace if self._context else "") or "default"
+
+    @property
+    def server(self) -> str | Server:
+        """Where the API is: a socket's path, or what --kubeconfig names. Raises CommandError."""
+        return self._context.server if self._context else self.socket_path
+
+    @cached_property
+    def _context(self) -> Context | None:
+        if not self.kubeconfig:
+            return None
+        if self.socket:
+            raise CommandError("--socket and --kubeconfig name two places: give one of them")
+        from minipod.client.kubeconfig import KubeconfigError, load
+
+        try:
+            return load(Path(self.kubeconfig))
+        except KubeconfigError as error:
+            raise CommandError(str(error)) from error
 
     @cached_property
     def api(self) -> ApiClient:
@@ -49,11 +72,6 @@ class Session:
         """Another connection, for another thread."""
         from minipod.client.http import ApiClient
 
-        if self.kubeconfig:
-            raise CommandError(
-                "--kubeconfig: minipod's own command speaks over the unix socket only in this version; "
-                "use kubectl with this file, or --socket"
-            )
         timeout = None
         if self.request_timeout:
             from minipod.cli.durations import parse_duration
@@ -62,10 +80,8 @@ class Session:
         if self.verbosity >= 6:
             from minipod.cli.tracing import TracingClient
 
-            return TracingClient(
-                self.socket_path, timeout=timeout, on_warning=warn, bodies=self.verbosity >= 8
-            )
-        return ApiClient(self.socket_path, timeout=timeout, on_warning=warn)
+            return TracingClient(self.server, timeout=timeout, on_warning=warn, bodies=self.verbosity >= 8)
+        return ApiClient(self.server, timeout=timeout, on_warning=warn)
 
     @cached_property
     def discovery(self) -> Discovery:

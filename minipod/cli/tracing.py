@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from minipod.client.http import JSON, ApiClient, Query
+from minipod.client.http import JSON, ApiClient, Query, Server
 from minipod.client.unix_http import ByteStream
 
 
 class TracingClient(ApiClient):
     def __init__(
-        self, socket_path: str, *, timeout: float | None, on_warning: Callable[[str], None], bodies: bool
+        self, server: str | Server, *, timeout: float | None, on_warning: Callable[[str], None], bodies: bool
     ) -> None:
-        super().__init__(socket_path, timeout=timeout, on_warning=on_warning)
+        super().__init__(server, timeout=timeout, on_warning=on_warning)
         self._bodies = bodies
 
     def request(

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote, urlencode
 
-from minipod.client.unix_http import ByteStream, UnixConnection, pieces
+from minipod.client.unix_http import ByteStream, UnixServer, pieces
 
 if TYPE_CHECKING:
     from minipod.api.errors import StatusError
@@ -34,6 +34,20 @@ _URL = "/?&=%:;,+@!$'()*#[]"
 
 class ApiUnreachableError(Exception):
     """No API server answers at the given place; the message says which, why and what to do."""
+
+
+class Server(Protocol):
+    """Where an API server is: UnixServer, TlsServer."""
+
+    @property
+    def address(self) -> str:
+        """For messages."""
+
+    def connection(self, timeout: float | None) -> HTTPConnection:
+        """A new one, not opened yet."""
+
+    def explain(self, error: Exception) -> str:
+        """What a failure to talk means for the user; "" when nothing special."""
 
 
 def resource_path(
@@ -59,16 +73,19 @@ class ApiClient:
 
     def __init__(
         self,
-        socket_path: str,
+        server: str | Server,
         *,
         timeout: float | None = None,
         on_warning: Callable[[str], None] | None = None,
     ) -> None:
-        """`timeout` (seconds) bounds each wait for bytes of a plain request; `on_warning` gets each Warning text."""
-        self.socket_path = socket_path
+        """`server`: a str is a unix socket's path.
+
+        `timeout` (seconds) bounds each wait for bytes of a plain request; `on_warning` gets each Warning text.
+        """
+        self.server: Server = UnixServer(server) if isinstance(server, str) else server
         self._timeout = timeout
         self._on_warning = on_warning
-        self._connection = UnixConnection(socket_path, timeout)
+        self._connection = self.server.connection(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -166,9 +183,9 @@ class ApiClient:
                     raise _status_error(event["object"])
                 yield event
 
-    def connect(self) -> UnixConnection:
+    def connect(self) -> HTTPConnection:
         """A new connection, for what stays on it or upgrades it to another protocol."""
-        connection = UnixConnection(self.socket_path, self._timeout)
+        connection = self.server.connection(self._timeout)
         with self.conversation(connection):
             connection.connect()
         return connection
@@ -211,15 +228,9 @@ class ApiClient:
 
     def unreachable(self, error: OSError | HTTPException) -> ApiUnreachableError:
         """What a failed connection means, in words for the user."""
-        place = self.socket_path
-        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-            return ApiUnreachableError(
-                f"no daemon answers at {place}: {error.strerror} (start it: minipod daemon)"
-            )
-        if isinstance(error, PermissionError):
-            return ApiUnreachableError(
-                f"cannot use {place}: {error.strerror} (the API socket is root's: use sudo)"
-            )
+        place = self.server.address
+        if explained := self.server.explain(error):
+            return ApiUnreachableError(explained)
         if isinstance(error, TimeoutError):
             return ApiUnreachableError(
                 f"the daemon at {place} did not answer within {self._timeout:g} seconds"

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from types import TracebackType
 from typing import Self
 
 _PIECE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class UnixServer:
+    """The API's socket on this machine."""
+
+    address: str
+    """The socket's path."""
+
+    def connection(self, timeout: float | None) -> HTTPConnection:
+        return UnixConnection(self.address, timeout)
+
+    def explain(self, error: Exception) -> str:
+        """What a failure means for the user; "" when nothing special."""
+        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            return f"no daemon answers at {self.address}: {error.strerror} (start it: minipod daemon)"
+        if isinstance(error, PermissionError):
+            return f"cannot use {self.address}: {error.strerror} (the API socket is root's: use sudo)"
+        return ""
 
 
 class UnixConnection(HTTPConnection):

@@ -9,10 +9,13 @@ import base64
 import hashlib
 import os
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPResponse
+
+from minipod.client.tls_http import SharedTlsSocket
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -35,8 +38,8 @@ class WebSocket:
         """The subprotocol the server chose."""
         self._connection = connection
         self._response = response
-        self._socket = sock
         self._buffer = bytearray(_read_ahead(response, sock))
+        self._socket = SharedTlsSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock
         self._fragments = bytearray()
         self._lock = threading.Lock()
         self._open = True
@@ -167,6 +170,8 @@ def _read_ahead(response: HTTPResponse, sock: socket.socket) -> bytes:
     sock.setblocking(False)
     try:
         return response.fp.read1()
+    except ssl.SSLWantReadError:
+        return b""
     finally:
         sock.setblocking(True)
 

@@ -6,14 +6,17 @@ import json
 import shutil
 import ssl
 import subprocess
+import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from minipod.pki.directory import PkiDirectory
-from tests.helpers.daemon import Daemon, running
+from tests.helpers.daemon import PROJECT, Daemon, running
 from tests.helpers.isolation import unique_directory, unique_word
 from tests.helpers.manifests import FOREVER, container, pod
 from tests.helpers.wait import wait_until
@@ -251,3 +254,74 @@ def test_an_address_that_comes_is_named_without_a_restart(node: Daemon) -> None:
         assert node.pid == pid
     finally:
         node.enter("ip", "link", "delete", "extra0")
+
+
+def minipod(node: Daemon, kubeconfig: Path, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """The own command line, from the node's network but without its socket."""
+    return subprocess.run(
+        [*node.inside(sys.executable), "-m", "minipod", "--kubeconfig", str(kubeconfig), *args],
+        cwd=PROJECT,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_own_command_line_speaks_tls_too(node: Daemon, kubeconfig: Path) -> None:
+    def run(*args: str, stdin: str = "") -> str:
+        done = minipod(node, kubeconfig, *args, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert f"https://127.0.0.1:{PORT}" in run("cluster-info")
+    run("apply", "-f", "-", stdin=json.dumps(pod("own", container(f"echo hello; {FOREVER}"))))
+    run("wait", "--for=condition=Ready", "pod/own", "--timeout=40s")
+    assert run("logs", "own") == "hello\n"
+    assert run("exec", "-i", "own", "--", "cat", stdin="to and fro") == "to and fro"
+    much = "x" * 5_000_000
+    assert run("exec", "-i", "own", "--", "cat", stdin=much) == much
+    assert minipod(node, kubeconfig, "exec", "own", "--", "sh", "-c", "exit 7").returncode == 7
+    run("delete", "pod", "own", "--grace-period=0", "--force")
+
+
+def test_what_keeps_the_own_command_line_out_is_said(node: Daemon, kubeconfig: Path, tmp_path: Path) -> None:
+    def refused(change: Callable[[dict[str, Any]], object]) -> str:
+        made = yaml.safe_load(kubeconfig.read_text())
+        change(made)
+        file = tmp_path / "kubeconfig"
+        file.write_text(yaml.safe_dump(made))
+        done = minipod(node, file, "get", "pods")
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    other = PkiDirectory(tmp_path)
+    pair = other.client("eve", ["system:masters"])
+    ca = b64encode(other.authority().certificate).decode()
+    certificate, key = (b64encode(pem).decode() for pem in (pair.certificate, pair.key))
+    assert "is not trusted: " in refused(
+        lambda made: made["clusters"][0]["cluster"].update({"certificate-authority-data": ca})
+    )
+    assert "has the kubeconfig's client certificate ended" in refused(
+        lambda made: made["users"][0]["user"].update(
+            {"client-certificate-data": certificate, "client-key-data": key}
+        )
+    )
+    assert f"no API server answers at https://127.0.0.1:{PORT + 1}" in refused(
+        lambda made: made["clusters"][0]["cluster"].update({"server": f"https://127.0.0.1:{PORT + 1}"})
+    )
+    assert "is not trusted: Hostname mismatch" in refused(
+        lambda made: made["clusters"][0]["cluster"].update({"tls-server-name": "elsewhere"})
+    )
+    assert 'User "system:anonymous" cannot' in refused(lambda made: made["users"][0]["user"].clear())
+    assert "Unauthorized" in refused(lambda made: made["users"][0].update(user={"token": "made-up"}))
+
+
+def test_what_is_done_on_the_node_is_not_done_by_way_of_a_kubeconfig(node: Daemon, kubeconfig: Path) -> None:
+    done = minipod(node, kubeconfig, "down")
+    assert done.returncode == 1
+    assert "on the node itself" in done.stderr
+    assert node.process is not None
+    assert node.process.poll() is None
