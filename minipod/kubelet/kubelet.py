@@ -44,6 +44,9 @@ from minipod.runtime.service import RuntimeService
 
 log = logging.getLogger(__name__)
 
+STATUS_RETRY = 5.0
+"""Seconds until a status of the Node is written anew that the API could not take (its disk is full, say)."""
+
 
 class Kubelet:
     """One node. `runtime`, `network` and `images` are started by the caller before, and stopped after."""
@@ -253,6 +256,7 @@ class Kubelet:
                 self._node = await write_status(services.client, self._node, wanted.status)
             except StatusError as error:
                 log.warning("cannot write the node's status: %s", error)
+                asyncio.get_running_loop().call_later(STATUS_RETRY, self._image_news.set)
 
     async def _collect_images(self) -> None:
         """Delete what interrupted imports and removals of an earlier daemon left, unless a container runs from it."""

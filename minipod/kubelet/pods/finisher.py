@@ -14,6 +14,9 @@ from minipod.kubelet.services import Services
 LAST_WORD_PATIENCE = 5.0
 """Seconds a deletion waits for the pod's last status to be written."""
 
+EVICTED_PATIENCE = 1.0
+"""Seconds until what an evicted pod has written is deleted although its last status could not be."""
+
 
 class End(StrEnum):
     """Why all of a pod's processes are to end."""
@@ -34,20 +37,27 @@ class Finisher:
         self._sandbox = sandbox
         self._report = report
 
-    async def finish(self, pod: core_v1.Pod, end: End, *, gone: bool) -> None:
-        """Can be repeated after an error. `gone`: the API does not have the Pod any more. Raises StatusError."""
+    async def finish(self, pod: core_v1.Pod, end: End, *, gone: bool, evicted: bool = False) -> None:
+        """Can be repeated after an error. Raises StatusError.
+
+        `gone`: the API does not have the Pod any more; `evicted`: the node needs its room.
+        """
         match end:
             case End.DELETION:
                 await self._remove(pod, gone=gone)
             case End.SHUTDOWN:
                 await self._cease()
             case _:
-                await self._complete()
+                await self._complete(evicted=evicted)
 
-    async def _complete(self) -> None:
-        """Put the end on record, let go of the rest."""
+    async def _complete(self, *, evicted: bool) -> None:
+        """Put the end on record, let go of the rest. An evicted pod's end is on file already, if need be."""
+        statuses, uid = self._services.statuses, self._sandbox.context.uid
         self._report(True)
-        await self._services.statuses.flush(self._sandbox.context.uid)
+        if evicted and not await statuses.flush(uid, patience=EVICTED_PATIENCE):
+            # The disk may be too full to take the status, and what the pod has written be what fills it.
+            await self._sandbox.make_room()
+        await statuses.flush(uid)
         await self._sandbox.release()
 
     async def _cease(self) -> None:

@@ -346,7 +346,8 @@ class PodWorker:
             return True, due
         self._containers.clear()
         self._services.node.release(self.uid)  # before the API tells of the end: the scheduler is quick
-        await self._finisher.finish(self.pod, ending, gone=self._gone)
+        evicted = self._failed is not None and self._failed.disrupted
+        await self._finisher.finish(self.pod, ending, gone=self._gone, evicted=evicted)
         self._have_seen_to(ending)
         return True, None
 

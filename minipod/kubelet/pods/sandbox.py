@@ -145,6 +145,12 @@ class PodSandbox:
             if isinstance(result, BaseException):
                 raise result
 
+    async def make_room(self) -> None:
+        """What takes room on disk: layers and volumes. What tells of the pod's end stays."""
+        await self.remove()
+        self._volumes = None
+        await self._services.runtime.removals.run(_empty, self.context)
+
     async def release(self) -> None:
         """What an ended pod no longer needs: its sandbox and its volumes. Its logs and its status stay.
 
@@ -216,6 +222,10 @@ class PodSandbox:
 def _release(context: PodContext) -> None:
     """Blocks: there may be any number of files in it."""
     remove_tree(context.shared_dir)
+    _empty(context)
+
+
+def _empty(context: PodContext) -> None:
     if context.pod_dir.exists():
         empty_tree(context.pod_dir)
 

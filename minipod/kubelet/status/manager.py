@@ -40,11 +40,12 @@ class StatusManager:
         if uid not in self._writers:
             self._writers[uid] = asyncio.create_task(self._write(uid), name=f"status-{pod.metadata.name}")
 
-    async def flush(self, uid: str, *, patience: float | None = None) -> None:
-        """Return when the API holds the last status that was set, or after `patience` seconds."""
+    async def flush(self, uid: str, *, patience: float | None = None) -> bool:
+        """Return when the API holds the last status that was set, or after `patience` seconds; whether it does."""
         writer = self._writers.get(uid)
         if writer:
             await asyncio.wait({writer}, timeout=patience)
+        return writer is None or writer.done()
 
     async def stop(self) -> None:
         """Write what is still to be written, as long as that works."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from minipod.api.scheme import EVENTS, NODES
 from minipod.kubelet.eviction.signals import Places, read_signals
 from minipod.kubelet.eviction.types import EvictionSettings, Signal, eviction_settings
 from minipod.linux.psi import Trigger
-from tests.kernel.kubelet.node import Node, container, is_ready
+from tests.kernel.kubelet.node import Node, container, is_ready, main_status
 
 MI = 1 << 20
 MANY = "for i in $(seq 900); do sleep 1000 & done; wait"
@@ -90,6 +91,49 @@ async def test_whoever_uses_more_memory_than_it_asked_for_goes(make_node: MakeNo
     assert "request is 64Mi, has larger consumption of memory. " in (pod.status.message or "")
     await pressure_is(node, "MemoryPressure", "False")
     assert is_ready(await node.get("within"))
+
+
+@pytest.fixture
+def small_disk(workdir: Path) -> Iterator[Path]:
+    """The node's data directory, on a file system of its own."""
+    data = workdir / "data"
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", data], check=True)
+    yield data
+    subprocess.run(["umount", data], check=True)
+
+
+async def test_whoever_fills_the_disk_goes(small_disk: Path, make_node: MakeNode) -> None:
+    node = await make_node(eviction=hard(Signal.NODEFS_AVAILABLE, 30 * MI))
+    await node.create("quiet")
+    await node.ready("quiet")
+    await node.create("filler", container("head -c 200m /dev/zero > /big; sleep 1000"), priority=-1)
+    pod = await node.wait("filler", lambda p: p.status.phase == "Failed", "to be evicted")
+    assert pod.status.reason == "Evicted"
+    assert (pod.status.message or "").startswith(
+        "The node was low on resource: ephemeral-storage. Threshold quantity: 30Mi, available: "
+    )
+    await pressure_is(node, "DiskPressure", "False")
+    assert available(Signal.NODEFS_AVAILABLE, small_disk) > 30 * MI
+    assert is_ready(await node.get("quiet"))
+
+
+async def test_a_soft_threshold_leaves_the_pod_time_to_end(small_disk: Path, make_node: MakeNode) -> None:
+    soft = eviction_settings(
+        hard={},
+        soft={"nodefs.available": "30Mi"},
+        soft_grace={"nodefs.available": 0.5},
+        minimum_reclaim={},
+        max_pod_grace=20,
+        transition_period=1.0,
+    )
+    node = await make_node(eviction=soft)
+    script = "trap 'echo goodbye; exit 0' TERM; head -c 72m /dev/zero > /big; while :; do sleep 0.1; done"
+    await node.create("filler", container(script), terminationGracePeriodSeconds=300)
+    pod = await node.wait("filler", lambda p: p.status.phase == "Failed", "to be evicted")
+    assert pod.status.reason == "Evicted"
+    assert main_status(pod).state.terminated.exitCode == 0
+    assert await node.logs("filler") == "goodbye\n"
 
 
 async def test_a_node_under_pressure_lets_nobody_in_that_asks_for_nothing(

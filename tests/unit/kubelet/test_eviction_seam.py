@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from minipod.api import codec, core_v1
 from minipod.kubelet.pods.verdict import Verdict, recall, record
 from minipod.kubelet.status.generate import Failed
@@ -73,6 +75,25 @@ async def test_a_daemon_that_was_killed_in_the_middle_goes_on_with_it(stage: Sta
     assert (status.phase, status.reason) == ("Failed", "Evicted")
     assert disruption(status) is not None
     assert not stage.worker.sandbox.present
+
+
+async def test_an_evicted_pod_makes_room_although_its_status_cannot_be_written(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minipod.kubelet.pods.finisher.EVICTED_PATIENCE", 0.05)
+    monkeypatch.setattr("minipod.kubelet.status.manager.FIRST_RETRY", 0.01)
+    stage.begin(pod())
+    await stage.until(lambda: stage.phase == "Running")
+    stage.client.broken = True  # as on a full disk
+    stage.worker.evict(LOW, grace=0)
+    await stage.until(lambda: "remove_sandbox" in stage.runtime.calls)
+    shared = stage.worker.sandbox.context.shared_dir
+    await stage.until(lambda: not any(stage.worker.sandbox.context.pod_dir.iterdir()))
+    assert recall(stage.worker.pod, shared) is not None  # until the API knows, the file does
+    stage.client.broken = False
+    await stage.worker.ended()
+    assert stage.phase == "Failed"
+    assert not shared.exists()
 
 
 async def test_a_pod_that_has_ended_is_not_evicted(stage: Stage) -> None:
