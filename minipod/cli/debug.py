@@ -10,11 +10,11 @@ import click
 
 from minipod.cli import options
 from minipod.cli.command import Verb, after_dash
+from minipod.cli.container_flags import container_from_flags
 from minipod.cli.durations import parse_duration
 from minipod.cli.errors import CommandError
 from minipod.cli.exec import usable_tty
 from minipod.cli.pods import container_names, get_pod, pod_name
-from minipod.cli.run import pair
 from minipod.cli.session import Session
 
 Obj = dict[str, Any]
@@ -111,15 +111,9 @@ def build_container(pod: Obj, command_line: Sequence[str], flags: dict[str, Any]
         raise CommandError(
             f"the pod has a container {flags['container']} already: choose another name with -c"
         )
-    container: Obj = {"name": flags["container"] or _free_name(pod), "image": flags["image"]}
-    if command_line:
-        container["args" if flags["arguments_only"] else "command"] = list(command_line)
-    if flags["image_pull_policy"]:
-        container["imagePullPolicy"] = flags["image_pull_policy"]
-    if flags["env"]:
-        container["env"] = [
-            dict(zip(("name", "value"), pair(v, "--env"), strict=True)) for v in flags["env"]
-        ]
+    name = flags["container"] or _free_name(pod)
+    as_command = not flags["arguments_only"]
+    container = container_from_flags(name, command_line, flags, replaces_entrypoint=as_command)
     if target:
         container["targetContainerName"] = target
     if flags["stdin"]:

@@ -10,6 +10,7 @@ import click
 
 from minipod.cli import options
 from minipod.cli.command import Verb, after_dash
+from minipod.cli.container_flags import container_from_flags, pair
 from minipod.cli.durations import parse_duration
 from minipod.cli.errors import CommandError
 from minipod.cli.exec import usable_tty
@@ -94,15 +95,8 @@ def command(session: Session, /, words: tuple[str, ...], **flags: Any) -> None:
 
 def build_pod(name: str, command_line: Sequence[str], flags: dict[str, Any]) -> Obj:
     """The pod the flags describe. Raises CommandError."""
-    container: Obj = {"name": name, "image": flags["image"]}
-    if command_line:
-        container["command" if flags["as_command"] else "args"] = list(command_line)
-    if flags["image_pull_policy"]:
-        container["imagePullPolicy"] = flags["image_pull_policy"]
-    if flags["env"]:
-        container["env"] = [
-            dict(zip(("name", "value"), pair(v, "--env"), strict=True)) for v in flags["env"]
-        ]
+    as_command = flags["as_command"]
+    container = container_from_flags(name, command_line, flags, replaces_entrypoint=as_command)
     if flags["port"] is not None:
         container["ports"] = [{"containerPort": flags["port"]}]
     if flags["privileged"]:
@@ -118,13 +112,6 @@ def build_pod(name: str, command_line: Sequence[str], flags: dict[str, Any]) -> 
     spec: Obj = {"containers": [container], "restartPolicy": flags["restart"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     return _overridden(pod, flags["overrides"])
-
-
-def pair(text: str, flag: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise CommandError(f'{flag}: "{text}" is not NAME=VALUE')
-    return key, value
 
 
 def _overridden(pod: Obj, overrides: str) -> Obj:
