@@ -135,12 +135,21 @@ def _allocated(text: Text, pods: Sequence[Obj], allocatable: Obj) -> None:
 def total(pods: Iterable[Obj], kind: str, resource: str) -> Fraction:
     """What the pods ask of one resource. `kind`: requests or limits.
 
-    Init containers run one by one, and only sidecars among them stay: the largest moment counts (KEP-753).
+    Init containers run one by one, and only sidecars among them stay: the largest moment counts (KEP-753). What the
+    pod asks for as a whole goes before that (KEP-2837); its overhead comes on top.
     """
     return sum((_of_pod(pod["spec"], kind, resource) for pod in pods), Fraction(0))
 
 
 def _of_pod(spec: Obj, kind: str, resource: str) -> Fraction:
+    whole = ((spec.get("resources") or {}).get(kind) or {}).get(resource)
+    amount = _of_containers(spec, kind, resource) if whole is None else parse(str(whole))
+    if kind == "requests" or amount:
+        amount += parse(str((spec.get("overhead") or {}).get(resource, "0")))
+    return amount
+
+
+def _of_containers(spec: Obj, kind: str, resource: str) -> Fraction:
     sidecars = peak = Fraction(0)
     for container in spec.get("initContainers") or ():
         amount = _of_container(container, kind, resource)

@@ -9,12 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from minipod.api import core_v1
-
-SYSTEM_CRITICAL = 2_000_000_000
-"""Pods of this priority or a higher one are critical (scheduling.k8s.io: SystemCriticalPriority)."""
-
-_BUILT_IN = {"system-cluster-critical": SYSTEM_CRITICAL, "system-node-critical": SYSTEM_CRITICAL + 1000}
-"""The PriorityClasses that every cluster has."""
+from minipod.api.priorities import SYSTEM_CRITICAL, priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +25,6 @@ def shutdown_groups(total: float, critical: float) -> tuple[Group, ...]:
     total = max(total, 0.0)
     kept = min(max(critical, 0.0), total)
     return Group(0, total - kept), Group(SYSTEM_CRITICAL, kept)
-
-
-def priority(pod: core_v1.Pod) -> int:
-    if pod.spec.priority is not None:
-        return pod.spec.priority
-    return _BUILT_IN.get(pod.spec.priorityClassName or "", 0)
 
 
 def in_groups(pods: Iterable[core_v1.Pod], groups: Sequence[Group]) -> list[tuple[Group, list[core_v1.Pod]]]:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from minipod.api import core_v1
+from minipod.api.priorities import priority
 from minipod.kubelet.arrivals import Arrivals
 from minipod.kubelet.shutdown import ending
 from minipod.kubelet.shutdown.manager import ShutdownManager
-from minipod.kubelet.shutdown.order import Group, in_groups, priority, shutdown_groups, start_order
+from minipod.kubelet.shutdown.order import Group, in_groups, shutdown_groups, start_order
 from tests.unit.kubelet.pods import pod
 
 CRITICAL = 2_000_000_000
