@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from minipod.cli.durations import parse_duration
 from minipod.cli.errors import CommandError
 from minipod.cli.pods import choose_container, get_pod, pod_name
 from minipod.cli.session import Session
-from minipod.cli.watching import WaitTimeoutError, wait_for_object
+from minipod.cli.watching import WaitTimeoutError, wait_for_pod
 
 Obj = dict[str, Any]
 
@@ -97,17 +96,13 @@ def _wait(session: Session, changed: Obj, seconds: float, timeout: str) -> None:
     meta = changed["metadata"]
     name, problem = meta["name"], ""
 
-    def settled(pod: Obj | None) -> bool:
+    def settled(pod: Obj) -> bool:
         nonlocal problem
-        if pod is None or pod["metadata"]["uid"] != meta["uid"]:
-            raise CommandError(f"pod/{name} was deleted before the resize was in force")
         done, problem = state_of_resize(pod, meta.get("generation") or 0)
         return done
 
-    pods = session.discovery.find("pods")
-    deadline = time.monotonic() + seconds
     try:
-        wait_for_object(session, pods, session.current_namespace, name, settled, deadline=deadline)
+        wait_for_pod(session, name, meta["uid"], settled, seconds=seconds, before="the resize was in force")
     except WaitTimeoutError:
         raise CommandError(
             f"the resize of pod/{name} is asked for, but not in force after {timeout}: {problem}"

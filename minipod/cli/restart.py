@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
@@ -15,7 +14,7 @@ from minipod.cli.node_pages import proxy_path
 from minipod.cli.pods import get_pod, pod_name, status_of
 from minipod.cli.session import Session
 from minipod.cli.wait import why_not
-from minipod.cli.watching import WaitTimeoutError, wait_for_object
+from minipod.cli.watching import WaitTimeoutError, wait_for_pod
 
 Obj = dict[str, Any]
 
@@ -72,17 +71,13 @@ def _wait(
     """Return when each container runs with another id than `before`. Raises CommandError."""
     latest: Obj = {}
 
-    def restarted(pod: Obj | None) -> bool:
+    def restarted(pod: Obj) -> bool:
         nonlocal latest
-        if pod is None or pod["metadata"]["uid"] != uid:
-            raise CommandError(f"pod/{name} was deleted before its containers were restarted")
         latest = pod
         return all(_runs_anew(status_of(pod, container), old) for container, old in before.items())
 
-    pods = session.discovery.find("pods")
-    deadline = time.monotonic() + seconds
     try:
-        wait_for_object(session, pods, session.current_namespace, name, restarted, deadline=deadline)
+        wait_for_pod(session, name, uid, restarted, seconds=seconds, before="its containers were restarted")
     except WaitTimeoutError:
         raise CommandError(
             f"pod/{name} is restarting, but has not come up in {timeout}{why_not(latest)}"

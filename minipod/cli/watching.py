@@ -51,6 +51,30 @@ def wait_for_object(
                 return state
 
 
+def wait_for_pod(
+    session: Session,
+    name: str,
+    uid: str,
+    done: Callable[[dict[str, Any]], bool],
+    *,
+    seconds: float,
+    before: str,
+) -> None:
+    """Return when `done` holds for the pod of this uid. `before`: what it must not be deleted before, as a clause.
+
+    Raises WaitTimeoutError, and CommandError when the pod is gone or another has its name.
+    """
+
+    def there_and_done(pod: dict[str, Any] | None) -> bool:
+        if pod is None or pod["metadata"]["uid"] != uid:
+            raise CommandError(f"pod/{name} was deleted before {before}")
+        return done(pod)
+
+    pods = session.discovery.find("pods")
+    deadline = time.monotonic() + seconds
+    wait_for_object(session, pods, session.current_namespace, name, there_and_done, deadline=deadline)
+
+
 def events_until(
     session: Session, path: str, query: Query, deadline: float | None
 ) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,8 @@ from minipod.api.scheme import NODES, PODS
 from minipod.cli.errors import CommandError
 from minipod.cli.resize import amounts, state_of_resize
 from minipod.cli.restart import split_target
+from minipod.cli.session import Session
+from minipod.cli.watching import wait_for_pod
 from minipod.client.node import ProxyRequest, ProxyResponse
 from tests.helpers.wait import wait_until
 from tests.unit.apiserver.objects import changed, node
@@ -268,6 +270,13 @@ class TestResize:
     )
     def test_when_it_is_settled(self, status: Any, settled: tuple[bool, str]) -> None:
         assert state_of_resize({"status": status}, 2) == settled
+
+
+def test_another_pod_of_the_name_is_not_waited_for(server: ServerThread) -> None:
+    session = Session(socket=str(server.socket))
+    with pytest.raises(CommandError, match="^pod/web was deleted before it was done$"):
+        wait_for_pod(session, "web", "an-earlier-uid", lambda pod: True, seconds=60, before="it was done")
+    session.close()
 
 
 def observe(pod: core_v1.Pod, conditions: list[core_v1.PodCondition]) -> None:
