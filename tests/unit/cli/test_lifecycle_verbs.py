@@ -274,7 +274,7 @@ class TestResize:
 
 def test_another_pod_of_the_name_is_not_waited_for(server: ServerThread) -> None:
     session = Session(socket=str(server.socket))
-    with pytest.raises(CommandError, match="^pod/web was deleted before it was done$"):
+    with pytest.raises(CommandError, match="pod/web was deleted before it was done"):
         wait_for_pod(session, "web", "an-earlier-uid", lambda pod: True, seconds=60, before="it was done")
     session.close()
 
