@@ -66,7 +66,9 @@ def evicted(daemon: Daemon, name: str, pressure: str) -> str:
         c["type"] == "DisruptionTarget" and c["reason"] == "TerminationByKubelet"
         for c in status["conditions"]
     )
-    assert condition(daemon, pressure) == "True"
+    # The condition may have gone by now, so slow is this machine: the Node's events tell that it was there.
+    told = {e["reason"] for e in daemon.events(daemon.node)}
+    assert {"EvictionThresholdMet", f"NodeHasInsufficient{pressure.removesuffix('Pressure')}"} <= told
     wait_until(lambda: condition(daemon, pressure) == "False", PATIENCE, f"{pressure} to go")
     assert "Evicted" in {e["reason"] for e in daemon.events(name)}
     return str(status["message"])
@@ -86,8 +88,6 @@ def test_of_three_pods_the_right_one_goes_when_memory_runs_short(daemon: Daemon)
     assert "request is 1Mi, has larger consumption of memory. " in message
     assert ready(daemon, "within")
     assert ready(daemon, "important")
-    told = {e["reason"] for e in daemon.get("events")["items"]}
-    assert {"EvictionThresholdMet", "NodeHasInsufficientMemory", "NodeHasSufficientMemory"} <= told
     daemon.cli("delete", "pod", "hog", "within", "important", "--grace-period=1")
 
 
