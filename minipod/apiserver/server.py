@@ -10,10 +10,11 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
+from minipod.apiserver.door import Door, GuardedServer
 from minipod.apiserver.http.handler import Handler
 from minipod.apiserver.registry.registry import Registry
 from minipod.apiserver.users import Authenticator, unix_peer
@@ -23,12 +24,15 @@ _BACKLOG = 512
 _MAX_LINE = 1 << 20
 """Bytes of a request's first line: the command of an exec is part of the URL."""
 _MAX_HEADER = 1 << 16
-_HANDSHAKE_TIMEOUT = 10.0
-"""Seconds a client has for its part of the TLS handshake."""
-_MAX_CONNECTIONS = 1000
-"""Of one TCP listener: whoever can reach it, whether he may do anything or not, makes the daemon hold no more."""
 _SHUTDOWN_TIMEOUT = 3.0
 """Seconds that requests in progress get to finish when the server stops."""
+
+_OPTIONS: Mapping[str, Any] = {
+    "handler_cancellation": True,  # a watch whose client has gone would otherwise wait for ever
+    "access_log": None,
+    "max_line_size": _MAX_LINE,
+    "max_field_size": _MAX_HEADER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,48 +138,15 @@ class ApiServer:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             return await self._handler.answer(request, listener.authenticate)
 
-        server = web.Server(
-            answer,
-            handler_cancellation=True,  # a watch whose client has gone would otherwise wait for ever
-            access_log=None,
-            max_line_size=_MAX_LINE,
-            max_field_size=_MAX_HEADER,
-        )
+        tls = listener.tls if isinstance(listener, TcpListener) else None
+        server = GuardedServer(answer, _OPTIONS) if tls else web.Server(answer, **_OPTIONS)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()
         self._sites.append(_Site(listener, sock, runner))
-        tls = listener.tls if isinstance(listener, TcpListener) else None
-        site = _TlsSite(runner, sock, tls) if tls else web.SockSite(runner, sock, backlog=_BACKLOG)
-        await site.start()
-
-
-class _TlsSite(web.SockSite):
-    """A listener that whoever is on the network can talk to."""
-
-    def __init__(self, runner: web.ServerRunner, sock: socket.socket, tls: ssl.SSLContext) -> None:
-        super().__init__(runner, sock, ssl_context=tls, backlog=_BACKLOG)
-
-    async def start(self) -> None:
-        await web.BaseSite.start(self)
-        self._server = await asyncio.get_running_loop().create_server(
-            self._answer,
-            sock=self._sock,
-            ssl=self._ssl_context,
-            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
-            backlog=self._backlog,
-        )
-
-    def _answer(self) -> asyncio.BaseProtocol:
-        server = self._runner.server
-        assert server is not None
-        return server() if len(server.connections) < _MAX_CONNECTIONS else _Refusal()
-
-
-class _Refusal(asyncio.Protocol):
-    """For the one connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+        if tls and isinstance(server, GuardedServer):
+            await Door(runner, server, sock, tls, _BACKLOG).start()
+        else:
+            await web.SockSite(runner, sock, backlog=_BACKLOG).start()
 
 
 def _answers(path: Path) -> bool:

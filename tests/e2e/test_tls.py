@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -191,23 +192,30 @@ def test_old_tls_is_not_spoken(node: Daemon) -> None:
     assert "SSL" in done.stderr
 
 
-def test_whoever_does_not_shake_hands_keeps_nobody_waiting(
+def test_a_crowd_that_does_not_shake_hands_costs_nobody_time_and_little_memory(
     node: Daemon, ask: Callable[..., tuple[str, Any]]
 ) -> None:
     silent = node.inside(
         "python3",
         "-c",
         "import socket, time\n"
-        f"held = [socket.create_connection(('127.0.0.1', {PORT})) for _ in range(200)]\n"
+        f"held = [socket.create_connection(('127.0.0.1', {PORT})) for _ in range(900)]\n"
         "print('held', flush=True)\ntime.sleep(600)",
     )
+    before = resident(node)
     with subprocess.Popen(silent, stdout=subprocess.PIPE) as holder:
         try:
             assert holder.stdout is not None
             assert holder.stdout.readline() == b"held\n"
             assert ask("/healthz")[0] == "200"
+            assert resident(node) < before + (24 << 20)
         finally:
             holder.kill()
+
+
+def resident(node: Daemon) -> int:
+    """Bytes of memory the daemon has."""
+    return psutil.Process(node.pid).memory_info().rss
 
 
 def test_an_address_that_cannot_be_had_is_named(node: Daemon, tmp_path: Path) -> None:
