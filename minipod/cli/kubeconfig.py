@@ -22,6 +22,8 @@ SETTINGS = ("data_dir", "listen", "node_name", "node_ip")
 
 @click.command("kubeconfig", cls=Verb)
 @click.option("--server", metavar="URL", help="Where clients reach the API; default: where it listens.")
+@click.option("--user", default=USER, help="Who the certificate is for.", show_default=True)
+@click.option("--group", "groups", multiple=True, metavar="GROUP", help=f"The user's groups [{GROUP}].")
 @click.option("--name", default="minipod", help="Of cluster, user and context.")
 @click.option("-o", "--output", "output", metavar="FILE", help="Write it there instead of printing it.")
 @options.flag("--merge", help="Add it to FILE, or ~/.kube/config, and make it the current context.")
@@ -29,13 +31,15 @@ SETTINGS = ("data_dir", "listen", "node_name", "node_ip")
 def command(
     *,
     server: str | None,
+    user: str,
+    groups: tuple[str, ...],
     name: str,
     output: str | None,
     merge: bool,
     config_file: str | None,
     **flags: str | None,
 ) -> None:
-    """Print a kubeconfig with a new administrator's certificate, good for a year.
+    """Print a kubeconfig with a new certificate, an administrator's unless --user says otherwise, good for a year.
 
     Keep it as you would keep root's password. Needs `listen` in the daemon's configuration, and its data directory.
     """
@@ -53,7 +57,7 @@ def command(
     directory = PkiDirectory(config.data_dir / PKI_DIRECTORY)
     try:
         authority = directory.authority().certificate
-        pair = directory.client(USER, (GROUP,))
+        pair = directory.client(user, groups or (() if user != USER else (GROUP,)))
     except (PkiError, OSError) as error:
         raise CommandError(str(error)) from error
     url = server or server_url(*config.listen[0], node_ip=config.node_ip)

@@ -66,6 +66,11 @@ def renewal(certificate: bytes) -> datetime:
     return found.not_valid_before_utc + life * RENEW_AFTER
 
 
+def end(certificate: bytes) -> datetime:
+    """Until when it is good."""
+    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+
+
 def serves(certificate: bytes, authority: KeyPair, names: Iterable[str], now: datetime) -> bool:
     """Whether a serving certificate is this authority's, fresh, and names all by which the server is reached."""
     found = x509.load_pem_x509_certificate(certificate)

@@ -18,6 +18,7 @@ from minipod.pki.certificates import KeyPair
 AUTHORITY_NAME = "minipod-ca"
 CA_CERTIFICATE = "ca.crt"
 CA_KEY = "ca.key"
+MAX_NAME = 64
 SERVING = "server.pem"
 """Certificate and key in one file, which is replaced as a whole."""
 
@@ -35,13 +36,13 @@ class PkiDirectory:
     def authority(self) -> KeyPair:
         """The local authority; made by whoever asks first."""
         with self._locked():
-            return self._authority()
+            return self._authority(datetime.now(UTC))
 
     def ensure_serving(self, names: Sequence[str], now: datetime | None = None) -> datetime:
         """Have a fresh server.pem for a server reached by `names`; returns when to ask again."""
         now = now or datetime.now(UTC)
         with self._locked():
-            authority = self._authority()
+            authority = self._authority(now)
             path = self.path / SERVING
             try:
                 found = path.read_bytes()
@@ -54,13 +55,19 @@ class PkiDirectory:
             return certificates.renewal(made.certificate)
 
     def client(self, user: str, groups: Sequence[str]) -> KeyPair:
-        """A new certificate for a user; nothing of it is kept."""
+        """A new certificate for a user; nothing of it is kept.
+
+        Raises PkiError also for a name that no certificate can hold (RFC 5280, ub-common-name).
+        """
+        for name in (user, *groups):
+            if not 0 < len(name) <= MAX_NAME:
+                raise PkiError(f'"{name}": a user or group in a certificate has 1 to {MAX_NAME} characters')
         return certificates.make_client(self.authority(), user, groups, datetime.now(UTC))
 
-    def _authority(self) -> KeyPair:
+    def _authority(self, now: datetime) -> KeyPair:
         certificate, key = self.path / CA_CERTIFICATE, self.path / CA_KEY
         if not certificate.exists():
-            made = certificates.make_authority(AUTHORITY_NAME, datetime.now(UTC))
+            made = certificates.make_authority(AUTHORITY_NAME, now)
             self._write(CA_KEY, made.key, mode=0o600)
             self._write(CA_CERTIFICATE, made.certificate, mode=0o644)
             return made
@@ -71,6 +78,8 @@ class PkiDirectory:
             raise PkiError(self._advice(f"cannot be read: {error}")) from error
         if not together:
             raise PkiError(self._advice("do not belong together"))
+        if (end := certificates.end(found.certificate)) <= now:
+            raise PkiError(self._advice(f"were good until {end:%Y-%m-%d} only"))
         return found
 
     def _advice(self, problem: str) -> str:

@@ -333,3 +333,17 @@ def test_what_is_done_on_the_node_is_not_done_by_way_of_a_kubeconfig(node: Daemo
     assert "on the node itself" in done.stderr
     assert node.process is not None
     assert node.process.poll() is None
+
+
+@needs_kubectl
+def test_another_user_is_told_what_he_may_not(node: Daemon) -> None:
+    file = node.workdir / "ann"
+    given = ["--data-dir", node.flags["data-dir"], "--listen", node.flags["listen"]]
+    node.cli("kubeconfig", *given, "--user", "ann", "--group", "team", "-o", str(file))
+    argv = [KUBECTL or "", f"--kubeconfig={file}", f"--cache-dir={node.workdir}/ann-cache", "get", "pods"]
+    done = node.enter(*argv, check=False)
+    assert done.returncode == 1
+    assert (
+        'Error from server (Forbidden): pods is forbidden: User "ann" cannot list resource "pods" in API group "" '
+        'in the namespace "default"'
+    ) in done.stderr

@@ -138,3 +138,15 @@ def test_a_server_is_not_named_by_what_stands_for_all_addresses() -> None:
         "kubernetes.default.svc",
         "kubernetes.default.svc.c.l",
     )
+
+
+def test_an_authority_that_has_ended_says_what_to_do(pki: PkiDirectory) -> None:
+    pki.ensure_serving(NAMES, NOW)
+    with pytest.raises(PkiError, match=r"good until .* remove .* to have new ones made"):
+        pki.ensure_serving(NAMES, NOW + timedelta(days=3651))
+
+
+@pytest.mark.parametrize(("user", "groups"), [("", []), ("x" * 65, []), ("ann", ["y" * 65])])
+def test_a_name_no_certificate_can_hold_is_named(pki: PkiDirectory, user: str, groups: list[str]) -> None:
+    with pytest.raises(PkiError, match="1 to 64 characters"):
+        pki.client(user, groups)
