@@ -79,7 +79,9 @@ def serves(certificate: bytes, authority: KeyPair, names: Iterable[str], now: da
         alternatives = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (InvalidSignature, ValueError, x509.ExtensionNotFound):
         return False
-    return set(map(_general_name, names)) <= set(alternatives) and now < renewal(certificate)
+    if not found.not_valid_before_utc <= now < renewal(certificate):
+        return False
+    return set(map(_general_name, names)) <= set(alternatives)
 
 
 def belong_together(pair: KeyPair) -> bool:

@@ -107,3 +107,8 @@ class PkiDirectory:
             file.flush()
             os.fsync(fd)
         fresh.rename(self.path / name)
+        directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)  # or a power failure takes back an authority that clients know already
+        finally:
+            os.close(directory)

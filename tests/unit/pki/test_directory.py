@@ -55,6 +55,14 @@ def test_it_is_replaced_when_two_thirds_of_its_life_are_over(pki: PkiDirectory) 
     assert served(pki) != before
 
 
+def test_it_is_replaced_when_it_was_made_by_a_clock_that_was_ahead(pki: PkiDirectory) -> None:
+    pki.authority()
+    pki.ensure_serving(NAMES, NOW + timedelta(days=30))
+    before = served(pki)
+    pki.ensure_serving(NAMES, NOW)
+    assert served(pki).not_valid_before_utc < before.not_valid_before_utc
+
+
 def test_it_is_replaced_when_it_lacks_a_name(pki: PkiDirectory) -> None:
     pki.ensure_serving(NAMES)
     pki.ensure_serving((*NAMES, "10.1.2.3"))
