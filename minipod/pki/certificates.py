@@ -66,6 +66,13 @@ def renewal(certificate: bytes) -> datetime:
     return found.not_valid_before_utc + life * RENEW_AFTER
 
 
+def names(certificate: bytes, name: str) -> bool:
+    """Whether a serving certificate is good for a server that is called so."""
+    found = x509.load_pem_x509_certificate(certificate)
+    extension = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return _general_name(name) in set(extension.value)
+
+
 def end(certificate: bytes) -> datetime:
     """Until when it is good."""
     return x509.load_pem_x509_certificate(certificate).not_valid_after_utc

@@ -54,6 +54,13 @@ class PkiDirectory:
             self._write(SERVING, made.certificate + made.key, mode=0o600)
             return certificates.renewal(made.certificate)
 
+    def serves(self, name: str) -> bool:
+        """Whether the API's certificate names a server so; True while there is none yet."""
+        try:
+            return certificates.names((self.path / SERVING).read_bytes(), name)
+        except (FileNotFoundError, ValueError):
+            return True
+
     def client(self, user: str, groups: Sequence[str]) -> KeyPair:
         """A new certificate for a user; nothing of it is kept.
 

@@ -111,7 +111,10 @@ def test_kubectl_does_over_tls_what_it_does(kubectl: Kubectl) -> None:
     assert kubectl("get", "pods", "-o", "name").stdout == "pod/web\n"
     assert kubectl("logs", "web").stdout == "hello\n"
     assert kubectl("exec", "-i", "web", "--", "cat", stdin="to and fro").stdout == "to and fro"
-    kubectl("delete", "pod", "web", "--grace-period=1")
+    ended = pod("ended", container("echo one; sleep 0.5; echo two"), restartPolicy="Never")
+    kubectl("apply", "-f", "-", stdin=json.dumps(ended))
+    assert kubectl("logs", "-f", "--pod-running-timeout=40s", "ended").stdout == "one\ntwo\n"
+    kubectl("delete", "pod", "ended", "web", "--grace-period=1")
     assert "No resources found" in kubectl("get", "pods").stderr
 
 
@@ -347,3 +350,12 @@ def test_another_user_is_told_what_he_may_not(node: Daemon) -> None:
         'Error from server (Forbidden): pods is forbidden: User "ann" cannot list resource "pods" in API group "" '
         'in the namespace "default"'
     ) in done.stderr
+
+
+def test_a_name_that_only_clients_know_is_no_hindrance(node: Daemon, kubeconfig: Path) -> None:
+    given = ["--data-dir", node.flags["data-dir"], "--listen", node.flags["listen"]]
+    made = yaml.safe_load(node.out("kubeconfig", *given, "--server", "https://lab.example:6443"))
+    assert made["clusters"][0]["cluster"]["tls-server-name"] == "localhost"
+    assert "tls-server-name" not in yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]
+    refused = node.cli("kubeconfig", *given, "--server", "lab:6443", check=False)
+    assert "expected a URL such as" in refused.stderr
