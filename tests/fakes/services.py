@@ -98,6 +98,9 @@ class RecordingEvents:
     def pod_event(self, pod: Any, type_: str, reason: str, message: str, *, container: str = "") -> None:
         self.said.append((reason, message))
 
+    def node_event(self, node_name: str, type_: str, reason: str, message: str) -> None:
+        self.said.append((reason, message))
+
     @property
     def reasons(self) -> list[str]:
         return [reason for reason, _ in self.said]
