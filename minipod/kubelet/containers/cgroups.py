@@ -101,7 +101,9 @@ def pod_files(
     """cgroup file -> value for the pod's own cgroup. `pids_limit` 0: none."""
     requests = pod_resources.amounts(pod_resources.pod_requests(pod))
     limits = pod_resources.amounts(pod_resources.pod_ceilings(pod))
-    files = _cpu(requests, limits, host) | _hugetlb(limits, host)
+    # A container that does not ask for huge pages may have none, so that the sum is a limit in any case.
+    pages = pod_resources.amounts(pod_resources.pod_limits(pod))
+    files = _cpu(requests, limits, host) | _hugetlb(pages, host)
     if MEMORY in host.controllers:
         if limits.get(MEMORY):
             files["memory.max"] = str(math.ceil(limits[MEMORY]))

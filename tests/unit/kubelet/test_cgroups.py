@@ -101,6 +101,13 @@ def test_huge_pages_not_asked_for_are_denied_where_there_are_any() -> None:
     assert files["hugetlb.1GB.max"] == files["hugetlb.1GB.rsvd.max"] == "0"
 
 
+def test_huge_pages_of_one_container_are_the_pods_beside_others_that_want_none() -> None:
+    machine = host(hugepages={"2Mi": 1 << 30})
+    resources = {"limits": {"hugepages-2Mi": "4Mi", "cpu": "1"}}
+    files = pod_files(pod(container(resources=resources), container("b")), machine)
+    assert files["hugetlb.2MB.max"] == str(4 << 20)
+
+
 def test_a_limit_of_the_pod_is_each_containers_own_where_it_has_none() -> None:
     level = {"limits": {"cpu": "2", "memory": "256Mi"}, "requests": {"cpu": "1", "memory": "128Mi"}}
 
