@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from minipod.api import quantity
+from minipod.api import core_v1, quantity
 from minipod.kubelet import events
 from minipod.kubelet.containers.cgroups import QOS_GROUPS
 from minipod.kubelet.pods.pod_worker import PodWorker
@@ -64,15 +64,16 @@ class OomWatcher:
             )
         uid, container_id = pod_of(kill.group, services.settings.cgroup_parent)
         worker, sandbox = self._workers.get(uid), services.runtime.status(uid)
-        if worker is None or sandbox is None:
+        if worker is None:
             return
-        container = sandbox.container(container_id)
+        pod = worker.current_pod
+        container = sandbox.container(container_id) if sandbox else None
         services.events.pod_event(
-            worker.current_pod,
+            pod,
             events.WARNING,
             events.OOM_KILLING,
-            describe(kill, sandbox, container),
-            container=container.name if container else "",
+            describe(kill, sandbox, container) if sandbox else describe_late(kill, container_id),
+            container=container.name if container else name_of(pod, container_id),
         )
 
     def _wait(self) -> None:
@@ -110,6 +111,27 @@ def pod_of(group: str, parent: str) -> tuple[str, str]:
     if not levels or not levels[0].startswith("pod"):
         return "", ""
     return levels[0].removeprefix("pod"), levels[1]
+
+
+def name_of(pod: core_v1.Pod, container_id: str) -> str:
+    """The name of a container of which only the Pod's status still tells; "" when that does not either."""
+    status = pod.status
+    for one in (
+        *status.initContainerStatuses,
+        *status.containerStatuses,
+        *status.ephemeralContainerStatuses,
+    ):
+        if container_id and (one.containerID or "").endswith(container_id):
+            return one.name
+    return ""
+
+
+def describe_late(kill: OomKill, container_id: str) -> str:
+    """The same as describe(), when the pod has ended of it and its sandbox is gone before the log was read."""
+    text = f"Memory cgroup out of memory: killed process {kill.process} (pid {kill.pid})"
+    if container_id and container_id in kill.limit:
+        return f"{text}: the container's memory limit is reached"
+    return text if kill.limit else f"Out of memory: killed process {kill.process} (pid {kill.pid})"
 
 
 def describe(kill: OomKill, sandbox: SandboxStatus, container: ContainerStatus | None) -> str:

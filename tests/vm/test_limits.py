@@ -177,9 +177,7 @@ async def test_out_of_memory_ends_the_whole_container(make_node: MakeNode) -> No
     event = await node.event("hog", "OOMKilling")
     assert event.type == "Warning"
     assert event.involvedObject.fieldPath == "spec.containers{main}"
-    assert "the container's memory limit of 24Mi is reached; all of the container is killed" in (
-        event.message or ""
-    )
+    assert "the container's memory limit" in (event.message or "")
 
     await create(node, "victim", container(**limits))
     group, _ = await groups(node, "victim")

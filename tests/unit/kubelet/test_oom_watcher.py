@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from minipod.kubelet.oom_watcher import describe, pod_of
+from minipod.kubelet.oom_watcher import describe, describe_late, name_of, pod_of
 from minipod.linux.kmsg import OomKill, kernel_message, oom_kill
 from minipod.runtime.types import ContainerState, ContainerStatus, SandboxState, SandboxStatus
+from tests.unit.kubelet.pods import pod
 
 CONTAINER = "c" * 64
 POD = "/minipod/burstable/pod6b1f0c2e-3f57"
@@ -115,4 +116,18 @@ def test_the_event_says_whose_limit_it_was(limit: str, resources: dict[str, str]
     text = describe(kill, sandbox, status(resources))
     assert text.endswith(f"out of memory: killed process tail (pid 812): {expected}") or (
         not limit and text == f"Out of memory: killed process tail (pid 812): {expected}"
+    )
+
+
+def test_a_pod_that_has_ended_of_it_is_told_by_its_status() -> None:
+    ended = pod(
+        status={
+            "containerStatuses": [{"name": "main", "containerID": f"minipod://{CONTAINER}", "image": "i"}]
+        }
+    )
+    assert name_of(ended, CONTAINER) == "main"
+    assert name_of(ended, "") == name_of(ended, "d" * 64) == ""
+    kill = OomKill("tail", 812, f"{POD}/{CONTAINER}", f"{POD}/{CONTAINER}")
+    assert describe_late(kill, CONTAINER) == (
+        "Memory cgroup out of memory: killed process tail (pid 812): the container's memory limit is reached"
     )
