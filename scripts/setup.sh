@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 want=${1:-run}
 packages=(python3 python3-venv nftables iproute2 busybox-static libseccomp2)
 if [ "$want" = dev ]; then
-  packages+=(gcc libc6-dev git crun runc skopeo umoci shellcheck)
+  packages+=(gcc libc6-dev git crun runc skopeo umoci shellcheck ruby)
 fi
 
 if [ "$(id -u)" != 0 ]; then

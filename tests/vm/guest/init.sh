@@ -47,7 +47,7 @@ After=multi-user.target
 [Service]
 Type=oneshot
 WorkingDirectory=$checkout
-Environment=HOME=/root TERM=dumb PYTHONDONTWRITEBYTECODE=1 MINIPOD_VM_PHASE=$phase MINIPOD_VM_OUT=$out
+Environment=HOME=/root TERM=dumb PYTHONDONTWRITEBYTECODE=1 PIP_NO_INDEX=1 MINIPOD_VM_PHASE=$phase MINIPOD_VM_OUT=$out
 ExecStart=/bin/bash $checkout/tests/vm/guest/run.sh
 ExecStopPost=/bin/sh -c 'echo "\$EXIT_STATUS" > $out/status; sync; systemctl --no-block poweroff'
 TimeoutStartSec=infinity
