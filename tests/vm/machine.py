@@ -92,10 +92,11 @@ class Machine:
             "systemd.show_status=0 systemd.mask=systemd-tmpfiles-setup.service systemd.mask=serial-getty@ttyS0.service "
             f"minipod.checkout={self.checkout} minipod.phase={phase} minipod.out={self.out}"
         )
-        accelerator = "kvm" if kvm_works(kernel, ramdisk) else "tcg"
+        # Emulation keeps what it has translated: a guest full of interpreters needs more room for that.
+        accelerator = "kvm" if kvm_works(kernel, ramdisk) else "tcg,tb-size=1024"
         memory = f"memory-backend-memfd,id=memory,size={self.memory}M,share=on"
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
-        command += ["-machine", f"q35,accel={accelerator},memory-backend=memory", "-cpu", "max"]
+        command += ["-machine", "q35,memory-backend=memory", "-accel", accelerator, "-cpu", "max"]
         command += ["-smp", str(self.cpus), "-m", f"{self.memory}M", "-object", memory]
         command += ["-kernel", str(kernel.image), "-initrd", str(ramdisk), "-append", append]
         for name, path in sockets.items():
