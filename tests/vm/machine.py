@@ -52,8 +52,7 @@ class Machine:
         """Boot, run the tests of this phase, power off; the guest's exit status. Raises RuntimeError without one."""
         status = self.out / "status"
         status.unlink(missing_ok=True)
-        kernel = initramfs.Kernel.newest()
-        ramdisk = initramfs.build(kernel, self.checkout / ".venv" / "vm")
+        kernel, ramdisk = prepare(self.checkout)
         with self._shares() as sockets:
             command = self._qemu(kernel, ramdisk, phase, sockets)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -105,6 +104,14 @@ class Machine:
         command += ["-drive", f"file={self.disk},format=raw,if=virtio"]
         command += ["-device", "virtio-rng-pci"]
         return [*command, "-serial", f"file:{self.directory / 'serial.log'}"]
+
+
+def prepare(checkout: Path) -> tuple[initramfs.Kernel, Path]:
+    """The kernel and the ramdisk to boot, and the answer to whether KVM does; made once, then taken from the cache."""
+    kernel = initramfs.Kernel.newest()
+    ramdisk = initramfs.build(kernel, checkout / ".venv" / "vm")
+    kvm_works(kernel, ramdisk)
+    return kernel, ramdisk
 
 
 def kvm_works(kernel: initramfs.Kernel, ramdisk: Path) -> bool:

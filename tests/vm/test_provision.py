@@ -13,7 +13,7 @@ import pytest
 
 from tests.vm.service import MINIPOD, make_pod, run, show, wait_ready
 
-pytestmark = pytest.mark.first
+pytestmark = pytest.mark.node
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "packaging" / "provision.sh"
