@@ -1,6 +1,6 @@
 """What one container takes, the daemon, its API and the neighbours must not miss: measured on a host without limits.
 
-Here nothing but fairness and the hogs themselves bounds them; tests/vm/test_hogs.py has them held by controllers.
+Here nothing but fairness and the hogs themselves bounds them.
 """
 
 from __future__ import annotations
