@@ -46,8 +46,8 @@ def parse(text: str) -> Pressure:
     for line in text.splitlines():
         kind, *fields = line.split()
         values = dict(field.partition("=")[::2] for field in fields)
-        averages = (float(values.get(name, 0)) for name in ("avg10", "avg60", "avg300"))
-        found[kind] = Stall(*averages, total_us=int(values.get("total", 0)))
+        avg10, avg60, avg300 = (float(values.get(name, 0)) for name in ("avg10", "avg60", "avg300"))
+        found[kind] = Stall(avg10, avg60, avg300, int(values.get("total", 0)))
     return Pressure(found.get("some", Stall()), found.get("full", Stall()))
 
 
