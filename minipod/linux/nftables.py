@@ -18,14 +18,14 @@ IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 """Names of tables, chains and maps that nft takes without quotes."""
 
 SBIN = "/usr/sbin:/sbin"
-TIMEOUT = 30.0
+TIMEOUT = 120.0
 
 
 def apply(script: str) -> None:
     """Feed `script` to `nft -f -`.
 
     Raises FileNotFoundError when there is no nft, OSError(EINVAL) with nft's own words when the kernel or the
-    grammar refuses the script (nothing of it has then been applied), TimeoutError after 30 s.
+    grammar refuses the script (nothing of it has then been applied), TimeoutError after TIMEOUT seconds.
     """
     _nft("-f", "-", script=script)
 

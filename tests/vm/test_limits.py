@@ -23,7 +23,7 @@ from minipod.linux.cgroup2 import cgroup
 from tests.kernel.kubelet.conftest import base_images, make_node, netns
 from tests.kernel.kubelet.node import FOREVER, Node, container, main_status
 
-pytestmark = [pytest.mark.first, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(300)]
 
 __all__ = ["base_images", "make_node", "netns"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.first, pytest.mark.timeout(560)]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(560)]
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -16,7 +16,7 @@ from tests.helpers.isolation import unique_word
 from tests.helpers.manifests import container, pod
 from tests.helpers.wait import SLOWNESS, wait_until
 
-pytestmark = [pytest.mark.first, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(300)]
 
 MI = 1 << 20
 PATIENCE = 30.0
