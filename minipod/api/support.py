@@ -39,22 +39,16 @@ class Prefixes:
     prefixes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """Honoured where another field of the same struct has this value."""
-
-    field: str
-    value: Any
-
-
 ALL = None
 """The field with everything in it."""
 
 Table = dict[str, Any]
-"""Field name -> ALL, Only, Prefixes, Beside or the Table of what is inside (of each element, for a list)."""
+"""Field name -> ALL, Only, Prefixes or the Table of what is inside (of each element, for a list)."""
 
-_COMPUTE = Prefixes(("cpu", "memory", "hugepages-"))
-_RESOURCES: Table = {"limits": _COMPUTE, "requests": _COMPUTE}
+_COMPUTE = ("cpu", "memory", "hugepages-")
+_POD_RESOURCES: Table = {"limits": Prefixes(_COMPUTE), "requests": Prefixes(_COMPUTE)}
+_OF_CONTAINERS = Prefixes((*_COMPUTE, "ephemeral-storage"))
+_RESOURCES: Table = {"limits": _OF_CONTAINERS, "requests": _OF_CONTAINERS}
 _SECCOMP: Table = {"type": Only(("Unconfined",))}
 
 _HTTP_GET: Table = {"host": ALL, "httpHeaders": ALL, "path": ALL, "port": ALL, "scheme": ALL}
@@ -141,7 +135,7 @@ _SPEC: Table = {
     "priority": ALL,
     "priorityClassName": Only(tuple(BUILT_IN_CLASSES)),
     "readinessGates": ALL,
-    "resources": _RESOURCES,
+    "resources": _POD_RESOURCES,
     "restartPolicy": ALL,
     "schedulerName": Only((DEFAULT_SCHEDULER,)),
     "schedulingGates": ALL,
@@ -164,7 +158,7 @@ _SPEC: Table = {
     "tolerations": {"effect": ALL, "key": ALL, "operator": ALL, "value": ALL},
     "terminationGracePeriodSeconds": ALL,
     "volumes": {
-        "emptyDir": {"medium": Only(("", "Memory")), "mode": ALL, "sizeLimit": Beside("medium", "Memory")},
+        "emptyDir": {"medium": Only(("", "Memory")), "mode": ALL, "sizeLimit": ALL},
         "hostPath": ALL,
         "name": ALL,
     },
@@ -224,12 +218,7 @@ def _walk(table: Table, value: dict[str, Any], path: str) -> Iterator[str]:
             if item not in (None, False, 0, "", [], {}):
                 yield inner
             continue
-        rule = table[key]
-        if isinstance(rule, Beside):
-            if value.get(rule.field) != rule.value:
-                yield inner
-            continue
-        yield from _judge(rule, item, inner)
+        yield from _judge(table[key], item, inner)
 
 
 def _judge(rule: Table | Only | Prefixes | None, item: Any, path: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ from minipod.images.errors import ImageError
 from minipod.images.store import ImageStore
 from minipod.kubelet import events
 from minipod.kubelet.arrivals import Arrivals
+from minipod.kubelet.eviction.limit_watch import LimitWatch
 from minipod.kubelet.eviction.manager import EvictionManager
 from minipod.kubelet.eviction.types import Pressure
 from minipod.kubelet.history.journal import PodHistory
@@ -80,6 +81,7 @@ class Kubelet:
         self._workers: dict[str, PodWorker] = {}
         self._eviction = EvictionManager(self._services, self._workers, on_change=self._pressures_changed)
         self._services.node.source = self._eviction
+        self._limit_watch = LimitWatch(self._services)
         self._oom_watcher = OomWatcher(self._services, self._workers)
         self._arrivals = Arrivals(runs=lambda uid: runtime.status(uid) is not None, start=self._start_worker)
         self._selector = f"spec.nodeName={settings.node_name}"
@@ -134,6 +136,7 @@ class Kubelet:
         self._subscriptions.close()
         self._oom_watcher.stop()
         await self._eviction.stop()
+        await self._limit_watch.stop()
         await self._pods.stop()
         await self._arrivals.stop()
         if self._image_task:
@@ -195,6 +198,7 @@ class Kubelet:
     def _start_worker(self, pod: core_v1.Pod) -> PodWorker:
         worker = PodWorker(pod, self._services, self._worker_done)
         self._workers[worker.uid] = worker
+        self._limit_watch.follow(worker)
         self._eviction.pods_changed()
         self._weigh_qos_groups()
         return worker

@@ -12,7 +12,6 @@ import ctypes
 import os
 import stat
 import struct
-import time
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,9 +30,6 @@ MAX_LEVELS = 200_000
 
 MAX_LINKED = 50_000
 """Files with several names that are remembered. Of others each name counts for its part of the file."""
-
-PATIENCE = 120.0
-"""Seconds after which a walk ends with what it has counted."""
 
 _PIECE = 4096
 _HEADER = struct.Struct("=QqHB")
@@ -54,27 +50,25 @@ class TreeUsage:
     complete: bool = True
 
 
-def tree_usage(
-    path: Path, *, stopped: Callable[[], bool] = lambda: False, patience: float = PATIENCE
-) -> TreeUsage:
+def tree_usage(path: Path, *, stopped: Callable[[], bool] = lambda: False) -> TreeUsage:
     """Measure the directory `path` and all below it; one that is not there takes nothing.
 
-    `stopped` is asked now and then whether to give up. The directory `path` lies in must be trusted. Raises OSError.
+    `stopped` is asked now and then whether to give up: whoever writes to the tree can make the walk last. The directory
+    `path` lies in must be trusted. Raises OSError.
     """
     try:
         top = os.open(path, _DIRECTORY)
     except FileNotFoundError:
         return TreeUsage()
-    deadline = time.monotonic() + patience
-    return _Walk(top, lambda: stopped() or time.monotonic() > deadline).run()
+    return _Walk(top, stopped).run()
 
 
 class _Walk:
     """One walk over a tree, depth first. It owns `top` and every descriptor it opens."""
 
-    def __init__(self, top: int, give_up: Callable[[], bool]) -> None:
+    def __init__(self, top: int, stopped: Callable[[], bool]) -> None:
         self._fd = top
-        self._give_up = give_up
+        self._stopped = stopped
         found = os.fstat(top)
         self._device = found.st_dev
         self._held: list[int] = []
@@ -91,7 +85,7 @@ class _Walk:
         complete = True
         try:
             while complete:
-                if self._give_up():
+                if self._stopped():
                     complete = False
                 elif not self._read_piece() and not self._up():
                     break

@@ -6,6 +6,7 @@ Of a container's attempts, the layer of the latest counts and the logs of all, a
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from minipod.runtime.types import SandboxStatus
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 60.0
+"""Seconds after which measuring a pod ends; then what has been counted is the least there is."""
+
 
 def measure_pod(
     pod: core_v1.Pod,
@@ -32,20 +36,25 @@ def measure_pod(
     stopped: Callable[[], bool] = lambda: False,
 ) -> StorageUse:
     """What cannot be read counts as nothing, and is logged. `stopped`: asked now and then whether to give up."""
+    deadline = time.monotonic() + PATIENCE
+
+    def give_up() -> bool:
+        return stopped() or time.monotonic() > deadline
+
     context = pod_context(pod, settings)
     attempts: dict[str, int] = {}
     for container in sandbox.containers if sandbox is not None else ():
         attempts[container.name] = max(container.attempt, attempts.get(container.name, 0))
     return StorageUse(
         layers={
-            name: _usage(attempt_directory(context, name, attempt) / "upper", stopped)
+            name: _usage(attempt_directory(context, name, attempt) / "upper", give_up)
             for name, attempt in attempts.items()
         },
         logs={
-            container.name: _usage(context.log_dir / container.name, stopped)
+            container.name: _usage(context.log_dir / container.name, give_up)
             for container in all_containers(pod)
         },
-        volumes={name: _usage(path, stopped) for name, path in _directories(pod, context.pod_dir, settings)},
+        volumes={name: _usage(path, give_up) for name, path in _directories(pod, context.pod_dir, settings)},
     )
 
 

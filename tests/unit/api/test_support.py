@@ -26,8 +26,8 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
         "spec.containers[0].env[0].valueFrom.secretKeyRef",
     ),
     (
-        manifest(container(resources={"limits": {"ephemeral-storage": "1Gi"}})),
-        "spec.containers[0].resources.limits[ephemeral-storage]",
+        manifest(container(resources={"limits": {"example.com/gpu": "1"}})),
+        "spec.containers[0].resources.limits[example.com/gpu]",
     ),
     (
         manifest(
@@ -51,10 +51,6 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     ),
     (manifest(volumes=[{"name": "v", "secret": {"secretName": "s"}}]), "spec.volumes[0].secret"),
     (
-        manifest(volumes=[{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]),
-        "spec.volumes[0].emptyDir.sizeLimit",
-    ),
-    (
         manifest(volumes=[{"name": "v", "emptyDir": {"medium": "HugePages"}}]),
         "spec.volumes[0].emptyDir.medium",
     ),
@@ -76,7 +72,7 @@ def test_a_defaulted_pod_that_uses_what_is_honoured_does_not_warn() -> None:
                 {"name": "N", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             ],
             ports=[{"containerPort": 80, "hostPort": 80, "hostIP": "127.0.0.1"}],
-            resources={"limits": {"cpu": "1", "memory": "1Gi"}},
+            resources={"limits": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}},
             volumeMounts=[{"name": "v", "mountPath": "/v", "subPath": "a", "readOnly": True}],
             securityContext={"runAsUser": 1, "capabilities": {"add": ["NET_ADMIN"]}, "procMount": "Default"},
             tty=True,
@@ -101,6 +97,7 @@ def test_a_defaulted_pod_that_uses_what_is_honoured_does_not_warn() -> None:
         securityContext={"fsGroup": 1, "sysctls": [{"name": "net.core.somaxconn", "value": "1"}]},
         volumes=[
             {"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "d", "emptyDir": {"sizeLimit": "1Mi"}},
             {"name": "h", "hostPath": {"path": "/x"}},
         ],
         activeDeadlineSeconds=5,
