@@ -103,11 +103,13 @@ class _Watched:
         self.took = 0.0
         self.worked_at = 0.0
         self._cpu_time: int | None = None
+        self._measured_at: int | None = None
+        """The pod's processor time when it was last measured."""
 
     def has_worked(self, now: float) -> bool:
-        """Whether the pod can have written anything since the last call; True where that cannot be known."""
-        before, self._cpu_time = self._cpu_time, self._read_cpu_time()
-        if self._cpu_time is not None and self._cpu_time == before:
+        """Whether the pod can have written anything since it was measured; True where that cannot be known."""
+        self._cpu_time = self._read_cpu_time()
+        if self._cpu_time is not None and self._cpu_time == self._measured_at:
             return False
         self.worked_at = now
         return True
@@ -123,6 +125,7 @@ class _Watched:
             stopped=stopped.is_set,
         )
         self.took = time.monotonic() - began
+        self._measured_at = self._cpu_time
 
     def _read_cpu_time(self) -> int | None:
         """Microseconds used by all there is of the pod; without a sandbox nothing runs."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from minipod.api import core_v1, pod_resources, quantity
 from minipod.api.resource_fit import EPHEMERAL_STORAGE
-from minipod.kubelet.eviction.types import DiskUse
+from minipod.kubelet.eviction.types import DiskUse, PodDiskUse
 
 SOONEST = 1.0
 LATEST = 300.0
@@ -62,6 +62,10 @@ class StorageUse:
         """Bytes of everything."""
         everything = (*self.layers.values(), *self.logs.values(), *self.volumes.values())
         return sum(use.bytes for use in everything)
+
+    def for_ranking(self) -> PodDiskUse:
+        """As who has to go under disk pressure is chosen by."""
+        return PodDiskUse(layers=self.layers, logs=self.logs, volumes=sum(self.volumes.values(), DiskUse()))
 
 
 def storage_limits(pod: core_v1.Pod) -> StorageLimits:

@@ -19,7 +19,7 @@ from minipod.kubelet.eviction.local_storage import (
     seconds_to_next_look,
     storage_limits,
 )
-from minipod.kubelet.eviction.types import DiskUse
+from minipod.kubelet.eviction.types import DiskUse, PodDiskUse
 from tests.unit.kubelet.pods import container, pod
 
 MI = 1 << 20
@@ -174,3 +174,10 @@ def test_when_to_look_again(
     limits: StorageLimits, seen: StorageUse, more: dict[str, float], expected: float
 ) -> None:
     assert seconds_to_next_look(limits, seen, **more) == pytest.approx(expected, rel=1e-6)
+
+
+def test_volumes_count_together_when_pods_are_ranked() -> None:
+    found = use(layer_a=1, log_a=2, volume_v=3, volume_w=4).for_ranking()
+    assert found == PodDiskUse(
+        layers={"a": DiskUse(MI, 1)}, logs={"a": DiskUse(2 * MI, 1)}, volumes=DiskUse(7 * MI, 2)
+    )
