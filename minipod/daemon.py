@@ -33,6 +33,7 @@ from minipod.images.store import ImageStore
 from minipod.kubelet.backoff import BackOffPolicy
 from minipod.kubelet.containers.limit_policy import LimitPolicy
 from minipod.kubelet.eviction.types import EvictionSettings, eviction_settings
+from minipod.kubelet.gc.types import GcSettings, gc_settings
 from minipod.kubelet.host_facts import read_host_facts
 from minipod.kubelet.kubelet import Kubelet
 from minipod.kubelet.limit_settings import limit_policy
@@ -266,6 +267,7 @@ class Node:
             system_reserved=config.system_reserved,
             kube_reserved=config.kube_reserved,
             eviction=_eviction(config),
+            gc=_garbage_collection(config),
             cluster_domain=config.cluster_domain,
             cluster_dns=config.cluster_dns,
             allowed_unsafe_sysctls=config.allowed_unsafe_sysctls,
@@ -316,6 +318,21 @@ def _eviction(config: Config) -> EvictionSettings:
             minimum_reclaim=config.eviction_minimum_reclaim,
             max_pod_grace=config.eviction_max_pod_grace_period,
             transition_period=config.eviction_pressure_transition_period,
+        )
+    except ValueError as error:
+        raise StartupError(str(error)) from error
+
+
+def _garbage_collection(config: Config) -> GcSettings:
+    try:
+        return gc_settings(
+            high_percent=config.image_gc_high_threshold_percent,
+            low_percent=config.image_gc_low_threshold_percent,
+            min_age=config.image_minimum_gc_age,
+            max_age=config.image_maximum_gc_age,
+            per_container=config.maximum_dead_containers_per_container,
+            total=config.maximum_dead_containers,
+            container_min_age=config.minimum_container_ttl,
         )
     except ValueError as error:
         raise StartupError(str(error)) from error

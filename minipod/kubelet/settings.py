@@ -13,6 +13,7 @@ from pathlib import Path
 from minipod.kubelet.backoff import BackOffPolicy
 from minipod.kubelet.containers.limit_policy import LimitPolicy
 from minipod.kubelet.eviction.types import EvictionSettings
+from minipod.kubelet.gc.types import GcSettings
 
 
 class CgroupEnforcement(StrEnum):
@@ -70,6 +71,7 @@ class NodeSettings:
     kube_reserved: Mapping[str, str] = field(default_factory=dict)
     """The same, kept for minipod itself."""
     eviction: EvictionSettings = field(default_factory=EvictionSettings)
+    gc: GcSettings = field(default_factory=GcSettings)
     limits: LimitPolicy = field(default_factory=LimitPolicy)
     cluster_domain: str = "cluster.local"
     cluster_dns: tuple[str, ...] = ()

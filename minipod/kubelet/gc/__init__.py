@@ -1,0 +1,1 @@
+"""Garbage collection: images that no container uses, and ended attempts at containers."""
