@@ -92,16 +92,21 @@ def deep(top: Path, levels: int) -> None:
     """A chain of directories far longer than a path may be, a file of 100 Ki at its end and one beside each 50th."""
     fd = os.open(top, os.O_RDONLY)
     for level in range(levels):
-        os.mkdir("d", dir_fd=fd)
+        os.mkdir(str(level), dir_fd=fd)
         if level % 50 == 0:
             os.mkdir("e", dir_fd=fd)
-        child = os.open("d", os.O_RDONLY, dir_fd=fd)
+        child = os.open(str(level), os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = child
     file = os.open("big", os.O_WRONLY | os.O_CREAT, dir_fd=fd)
     os.write(file, b"x" * 100 * KI)
     os.close(file)
     os.close(fd)
+
+
+def down(levels: int) -> str:
+    """The path that many levels down such a chain."""
+    return "/".join(map(str, range(levels)))
 
 
 def test_depth_hides_nothing_and_costs_no_descriptors(tree: Path) -> None:
@@ -131,6 +136,30 @@ def test_width_costs_no_memory(tree: Path) -> None:
     assert found.bytes == du(tree)
 
 
+def test_a_directory_that_is_moved_around_the_walk_does_not_lead_it_astray(tree: Path) -> None:
+    (tree / "a").mkdir()
+    (tree / "b").mkdir()
+    deep(tree / "a", 200)
+    for level in range(33, 41):  # something to go on with behind each directory of the chain
+        for number in range(20):
+            (tree / "a" / down(level) / f"f{number}").touch()
+    for number in range(3000):
+        (tree.parent / f"not-in-the-tree-{number}").touch()
+    asked = 0
+
+    def move_it() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 80:  # more than 40 levels down: each piece that is read is asked about
+            (tree / "a" / down(40)).rename(tree / "b" / "moved")
+        return asked > 2000
+
+    found = tree_usage(tree, stopped=move_it)
+    assert found.complete
+    there = 3 + 200 + 4 + 1 + 8 * 20
+    assert 3 + 200 <= found.inodes <= 2 * there
+
+
 def test_names_that_change_meanwhile_do_no_harm(tree: Path) -> None:
     """Directories on the way are moved about: whatever is counted, the walk ends, and never outside the tree."""
     for name in ("a", "b"):
@@ -140,7 +169,7 @@ def test_names_that_change_meanwhile_do_no_harm(tree: Path) -> None:
     done = threading.Event()
 
     def move() -> None:
-        there, back = tree / "b" / "moved", tree / ("a/" + "d/" * 40)
+        there, back = tree / "b" / "moved", tree / "a" / down(40)
         while not done.is_set():
             back.rename(there)
             there.rename(back)
