@@ -183,7 +183,8 @@ class EvictionManager:
         self._tell(resource)
         if resource in (Starved.EPHEMERAL_STORAGE, Starved.INODES) and self._storage is not None:
             await self._storage.reclaim()
-            if not list(met(self._settings.thresholds, read_signals(self._places))):
+            # What judge() takes for relief: anything less would be acted on again at once, for ever.
+            if not list(met(self._settings.thresholds, read_signals(self._places), with_reclaim=True)):
                 log.info("%s: freed without evicting pods", resource)
                 return True
         for use in rank(threshold.signal, await self._uses(resource)):

@@ -10,7 +10,14 @@ import pytest
 
 from minipod.kubelet.eviction import manager as module
 from minipod.kubelet.eviction.manager import EvictionManager
-from minipod.kubelet.eviction.types import EvictionSettings, Observation, Pressure, Signal, eviction_settings
+from minipod.kubelet.eviction.types import (
+    EvictionSettings,
+    Observation,
+    PodDiskUse,
+    Pressure,
+    Signal,
+    eviction_settings,
+)
 from minipod.kubelet.pods.pod_worker import PodWorker
 from tests.unit.kubelet.pods import pod
 from tests.unit.kubelet.stage import Stage
@@ -110,3 +117,59 @@ async def test_a_critical_pod_stays(watched: Watched) -> None:
     await turns(50)
     assert watched.stage.phase == "Running"
     assert "Evicted" not in watched.stage.events.reasons
+
+
+class Reclaiming:
+    """Storage of which something can be freed once."""
+
+    def __init__(self, watched: Disk) -> None:
+        self.times = 0
+        self._watched = watched
+
+    async def disk_use(self, _pod: object) -> PodDiskUse:
+        return PodDiskUse()
+
+    async def reclaim(self) -> None:
+        self.times += 1
+        self._watched.free = 11 * GI
+
+
+class Disk:
+    """A manager that sees a disk with `free` bytes; below 10 GiB it is low, and 2 GiB more have to be freed then."""
+
+    def __init__(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = 9 * GI
+        self.storage = Reclaiming(self)
+        monkeypatch.setattr(module, "read_signals", self._read)
+        stage.begin(
+            pod(),
+            eviction=eviction_settings(
+                hard={"nodefs.available": "10Gi"},
+                soft={},
+                soft_grace={},
+                minimum_reclaim={"nodefs.available": "2Gi"},
+                max_pod_grace=0,
+                transition_period=300,
+            ),
+        )
+        self.workers = {stage.worker.uid: stage.worker}
+        self.manager = EvictionManager(
+            stage.services, self.workers, storage=self.storage, on_change=lambda *_: None
+        )
+
+    def _read(self, _places: Any) -> dict[Signal, Observation]:
+        return {Signal.NODEFS_AVAILABLE: Observation(available=self.free, capacity=100 * GI)}
+
+
+async def test_less_than_the_minimum_reclaim_is_not_tried_for_again_and_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(stage, monkeypatch)
+    await stage.until(lambda: stage.phase == "Running")
+    disk.manager.start()
+    try:
+        await stage.until(lambda: stage.phase == "Failed" or disk.storage.times > 20)
+    finally:
+        await disk.manager.stop()
+    assert disk.storage.times == 1
+    assert stage.client.statuses[-1].reason == "Evicted"
