@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 
 async def end_in_order(workers: Mapping[str, PodWorker], groups: Sequence[Group]) -> None:
     """Every pod gets its own grace period, but no more than its group has; a group without pods takes no time."""
-    pods = [worker.pod for worker in workers.values()]
-    for group, members in in_groups(pods, groups):
+    there = dict(workers)  # pods may be deleted meanwhile
+    for group, members in in_groups([worker.pod for worker in there.values()], groups):
         ends = {
-            asyncio.create_task(workers[pod.metadata.uid or ""].shut_down(group.seconds)) for pod in members
+            asyncio.create_task(there[pod.metadata.uid or ""].shut_down(group.seconds)) for pod in members
         }
         _, late = await asyncio.wait(ends, timeout=group.seconds)
         for task in late:

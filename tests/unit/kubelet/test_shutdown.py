@@ -207,6 +207,21 @@ async def test_one_that_does_not_end_costs_no_more_than_its_groups_time() -> Non
     assert log == ["end web 0.01", "end dns 5", "ended dns"]
 
 
+async def test_one_that_is_deleted_meanwhile_does_not_keep_the_others_alive() -> None:
+    log: list[str] = []
+    workers = {
+        name: Worker(named(name, priority=number), log)
+        for name, number in (("web", 0), ("gone", CRITICAL), ("dns", CRITICAL))
+    }
+    task = asyncio.create_task(ending.end_in_order(workers, GROUPS))  # type: ignore[arg-type]
+    await settle()
+    for worker in workers.values():
+        worker.may_end.set()
+    del workers["gone"]
+    await task
+    assert "ended dns" in log
+
+
 # -- the lock --------------------------------------------------------------------------------------------------------
 
 
