@@ -23,6 +23,7 @@ ANNOTATIONS = (IO_MAX, IO_WEIGHT)
 
 _KEYS = ("rbps", "wbps", "riops", "wiops")
 _NUMBER = re.compile(r"[0-9]{1,6}:[0-9]{1,7}")
+_WEIGHT = re.compile(r"[0-9]{1,5}")
 _LEAST, _MOST = 1, 10_000
 _MAX_DEVICES = 32
 
@@ -40,8 +41,8 @@ def block_device(path: str) -> str:
     """ "MAJOR:MINOR" of a whole disk. Raises IoLimitError, also for a partition, of which the kernel counts nothing."""
     try:
         info = os.stat(path)
-    except OSError as error:
-        raise IoLimitError(f"{path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL
+        raise IoLimitError(f"{path}: {getattr(error, 'strerror', error)}") from error
     number = f"{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
     if not stat.S_ISBLK(info.st_mode):
         raise IoLimitError(f"{path} is not a block device; expected a disk such as /dev/vda or 254:0")
@@ -104,7 +105,7 @@ def _amount(setting: str, text: str) -> str:
 
 def _weight(words: list[str], number_of: Callable[[str], str]) -> str:
     *device, text = words
-    if len(device) > 1 or not text.isdecimal() or not _LEAST <= int(text) <= _MOST:
+    if len(device) > 1 or not _WEIGHT.fullmatch(text) or not _LEAST <= int(text) <= _MOST:
         raise IoLimitError(
             f'{IO_WEIGHT}: "{" ".join(words)}": expected a number from {_LEAST} to {_MOST}, after a device or alone'
         )
@@ -115,7 +116,7 @@ def _weight(words: list[str], number_of: Callable[[str], str]) -> str:
 def _number(annotation: str, device: str, number_of: Callable[[str], str]) -> str:
     if _NUMBER.fullmatch(device):
         return device
-    if not device.startswith("/dev/"):
+    if not device.startswith("/dev/") or ".." in device.split("/"):
         raise IoLimitError(f'{annotation}: "{device}": expected a disk such as /dev/vda or 254:0')
     try:
         return number_of(device)

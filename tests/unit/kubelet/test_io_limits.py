@@ -49,6 +49,8 @@ def test_weights(text: str, expected: str) -> None:
         ("vda rbps=1", "expected a disk such as /dev/vda"),
         ("../8:0 rbps=1", "expected a disk"),
         ("8:0:1 rbps=1", "expected a disk"),
+        ("/dev/../mnt/slow/disk rbps=1", "expected a disk"),
+        (f"/dev/vda rbps=1{'0' * 5000}", "expected a quantity"),
     ],
 )
 def test_what_is_wrong_with_a_limit_is_named(text: str, problem: str) -> None:
@@ -57,7 +59,9 @@ def test_what_is_wrong_with_a_limit_is_named(text: str, problem: str) -> None:
     assert str(caught.value).startswith(f"{IO_MAX}: ")
 
 
-@pytest.mark.parametrize("text", ["", "0", "10001", "/dev/vda", "1 2", "/dev/vda 1 2", "-1"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "10001", "/dev/vda", "1 2", "/dev/vda 1 2", "-1", "9" * 5000, "\u0665"]
+)
 def test_a_weight_that_cannot_be(text: str) -> None:
     if text:
         with pytest.raises(IoLimitError, match=f"^{IO_WEIGHT}: .*(1 to 10000|expected a disk)"):
@@ -71,6 +75,8 @@ def test_what_is_no_disk_is_named() -> None:
         block_device("/dev/null")
     with pytest.raises(IoLimitError, match=f"{IO_MAX}: /dev/no-such-disk: No such file"):
         io_files({IO_MAX: "/dev/no-such-disk rbps=1"})
+    with pytest.raises(IoLimitError, match="null byte"):
+        io_files({IO_MAX: "/dev/\0 rbps=1"})
 
 
 def test_a_host_without_the_io_controller_is_told_by_the_annotation() -> None:
