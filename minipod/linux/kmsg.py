@@ -70,9 +70,10 @@ def kernel_message(record: str) -> str | None:
 def oom_kill(message: str) -> OomKill | None:
     """What a line of the log says, if it is the summary of an out-of-memory kill (Linux 4.19 and later).
 
-    The process's name is its own choice: whatever looks like fields in it is taken to be its name.
+    The process's name is its own choice: whatever looks like fields in it is taken to be its name. The kernel begins a
+    line with the summary; within others (an audit record) it is quoted from a process.
     """
-    found = _OOM.search(message)
+    found = _OOM.match(message)
     if found is None:
         return None
     return OomKill(found["name"], int(found["pid"]), found["group"], found["limit"] or "")

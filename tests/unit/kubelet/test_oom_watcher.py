@@ -28,7 +28,12 @@ def test_the_kernels_summary_of_a_kill_is_read() -> None:
 
 @pytest.mark.parametrize(
     "message",
-    ["", "Memory cgroup out of memory: Killed process 812 (tail) total-vm:1kB", f"{OURS} and more"],
+    [
+        "",
+        "Memory cgroup out of memory: Killed process 812 (tail) total-vm:1kB",
+        f"{OURS} and more",
+        f"audit: msg='{OURS}",
+    ],
 )
 def test_other_lines_say_nothing(message: str) -> None:
     assert oom_kill(message) is None
