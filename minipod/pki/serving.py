@@ -60,12 +60,14 @@ class ServingCertificate:
             loop.add_reader(changes, _hear, changes, changed)
             try:
                 while True:
-                    await self._until_due(changed)
                     try:
+                        await self._until_due(changed)
                         await self._renew()
-                    except CertificateError as error:
+                    except (CertificateError, OSError) as error:
+                        # OSError: no more processes or descriptors at this moment.
                         log.error("%s; trying again in an hour", error)
                         await asyncio.sleep(RETRY)
+                        changed.set()  # what had changed is still to be seen to
             finally:
                 loop.remove_reader(changes)
 
