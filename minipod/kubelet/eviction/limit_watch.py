@@ -47,7 +47,7 @@ class LimitWatch:
     def follow(self, worker: PodWorker) -> None:
         """Watch the pod until it ends, if it has a limit. Critical pods are not evicted, so not watched."""
         limits = storage_limits(worker.pod)
-        if not limits or is_critical(worker.pod):
+        if not limits or is_critical(worker.pod) or self._stopped.is_set():
             return
         task = asyncio.create_task(self._watch(worker, limits), name=f"storage-limits-{worker.uid}")
         self._tasks.add(task)
