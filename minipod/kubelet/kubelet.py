@@ -26,6 +26,9 @@ from minipod.kubelet.arrivals import Arrivals
 from minipod.kubelet.eviction.limit_watch import LimitWatch
 from minipod.kubelet.eviction.manager import EvictionManager
 from minipod.kubelet.eviction.types import Pressure
+from minipod.kubelet.gc.dead_container_collector import DeadContainerCollector
+from minipod.kubelet.gc.image_collector import ImageCollector
+from minipod.kubelet.gc.node_storage import NodeStorage
 from minipod.kubelet.history.journal import PodHistory
 from minipod.kubelet.node_cgroups import NodeCgroups
 from minipod.kubelet.node_status import build_node, pressure_events, register_node, write_status
@@ -79,7 +82,14 @@ class Kubelet:
         )
         self._groups = NodeCgroups(settings, self._services.events)
         self._workers: dict[str, PodWorker] = {}
-        self._eviction = EvictionManager(self._services, self._workers, on_change=self._pressures_changed)
+        self._image_gc = ImageCollector(self._services, lambda: self._pods.list())
+        self._container_gc = DeadContainerCollector(self._services)
+        self._eviction = EvictionManager(
+            self._services,
+            self._workers,
+            storage=NodeStorage(self._services, self._image_gc, self._container_gc),
+            on_change=self._pressures_changed,
+        )
         self._services.node.source = self._eviction
         self._limit_watch = LimitWatch(self._services)
         self._oom_watcher = OomWatcher(self._services, self._workers)
@@ -123,6 +133,8 @@ class Kubelet:
         self._subscriptions.callback(services.images.subscribe(self._images_changed))
         self._pods.start()
         await self._pods.synced()
+        self._image_gc.start()
+        self._container_gc.start()
         self._eviction.start()
         self._arrivals.begin()
         self._image_task = asyncio.create_task(self._follow_images(), name="kubelet-images")
@@ -136,6 +148,8 @@ class Kubelet:
         self._subscriptions.close()
         self._oom_watcher.stop()
         await self._eviction.stop()
+        await self._image_gc.stop()
+        await self._container_gc.stop()
         await self._limit_watch.stop()
         await self._pods.stop()
         await self._arrivals.stop()
@@ -210,12 +224,15 @@ class Kubelet:
             if before.metadata.generation != pod.metadata.generation:
                 self._weigh_qos_groups()  # its requests may have been resized
         self._arrivals.update(pod)
+        if pod.status.phase in FINAL_PHASES and before.status.phase not in FINAL_PHASES:
+            self._image_gc.look_soon()
 
     def _pod_gone(self, pod: core_v1.Pod) -> None:
         worker = self._workers.get(pod.metadata.uid or "")
         if worker is not None:
             worker.removed()
         self._arrivals.gone(pod)
+        self._image_gc.look_soon()
 
     def _worker_done(self, worker: PodWorker) -> None:
         self._workers.pop(worker.uid, None)
@@ -226,11 +243,15 @@ class Kubelet:
         worker = self._workers.get(uid)
         if worker is not None:
             worker.wake()
+        self._container_gc.pod_changed(uid)
+        if self._services.runtime.status(uid) is None:
+            self._image_gc.look_soon()
 
     def _images_changed(self) -> None:
         for worker in self._workers.values():
             worker.images_changed()
         self._eviction.look_soon()
+        self._image_gc.look_soon()
         self._image_news.set()
 
     def _pressures_changed(self, before: Collection[Pressure], now: Collection[Pressure]) -> None:

@@ -165,7 +165,7 @@ class ContainerStarter:
         runtime = self._services.runtime
         reason = CREATE_ERROR
         try:
-            await self._forget_old_attempts(name, config.attempt)
+            await self._forget_what_never_was(name)
             began = self._services.clock()
             await runtime.create_container(uid, config)
             self._note(Step.CREATE, mounts_message(container), name, began)
@@ -178,7 +178,7 @@ class ContainerStarter:
             if error.failure.of_subpath:
                 problem = subpath_problem(container, config, error.failure)
                 self._wait(name, CONFIG_ERROR, problem, CONFIG_RETRY)
-                await self._forget_old_attempts(name, config.attempt)
+                await self._forget_what_never_was(name)
                 return False
             self._created(name)
             self._started(name)
@@ -210,11 +210,11 @@ class ContainerStarter:
         self.waiting.pop(name, None)
         self._retries.pop(name, None)
 
-    async def _forget_old_attempts(self, name: str, attempt: int) -> None:
-        """Keep the attempt before this one (lastState, logs --previous); older ones and what never was one go."""
+    async def _forget_what_never_was(self, name: str) -> None:
+        """Attempts that were made, and are too many, are collected: see gc/dead_containers.py."""
         sandbox = self._services.runtime.status(self._sandbox.context.uid)
         for old in sandbox.containers if sandbox else ():
-            if old.name == name and (old.attempt < attempt - 1 or _was_never_made(old)):
+            if old.name == name and _was_never_made(old):
                 await self._services.runtime.remove_container(self._sandbox.context.uid, old.id)
 
     # -- waiting -------------------------------------------------------------------------------------------------
