@@ -100,7 +100,7 @@ class EventRecorder:
         )
         message = _bounded(message)
         fields = {"pod": f"{reference.namespace}/{reference.name}", "container": container, "reason": reason}
-        if self._may_write(reference, fields):
+        if self._may_write(reference.uid or "", fields):
             self._log.log(logging.WARNING if type_ == WARNING else logging.INFO, message, extra=fields)
             self._write_soon(_Pending(reference, type_, reason, message))
         if self._on_event is not None:
@@ -110,16 +110,18 @@ class EventRecorder:
         """Report something about the node; its events live in the namespace `default`."""
         reference = core_v1.ObjectReference(apiVersion="v1", kind="Node", name=node_name, uid=node_name)
         message = _bounded(message)
-        self._log.info(message, extra={"node": node_name, "reason": reason})
-        self._write_soon(_Pending(reference, type_, reason, message))
+        fields = {"node": node_name, "reason": reason}
+        # Pods can make the kernel kill without end: what else there is to say of the node has room of its own.
+        if self._may_write(f"{node_name} {reason}", fields):
+            self._log.info(message, extra=fields)
+            self._write_soon(_Pending(reference, type_, reason, message))
 
-    def _may_write(self, about: core_v1.ObjectReference, fields: dict[str, str]) -> bool:
-        """Told once in a row that an object has had its share."""
-        uid = about.uid or ""
-        if self._budget.spend(uid):
+    def _may_write(self, about: str, fields: dict[str, str]) -> bool:
+        """Told once in a row that an object (`about` names it) has had its share."""
+        if self._budget.spend(about):
             return True
-        if self._quiet != uid:
-            self._quiet = uid
+        if self._quiet != about:
+            self._quiet = about
             self._log.warning("too many events: not all of them are written", extra=fields)
         return False
 

@@ -56,6 +56,16 @@ async def test_a_pod_that_never_rests_leaves_room_for_others(client: InProcessCl
     assert len(told) == 301  # the history of a pod has bounds of its own
 
 
+async def test_a_node_that_never_rests_leaves_room_for_its_other_news(client: InProcessClient) -> None:
+    recorder = EventRecorder(client, component="kubelet")
+    for number in range(300):
+        recorder.node_event("node", "Warning", "SystemOOM", f"{number}")
+    recorder.node_event("node", NORMAL, "NodeHasDiskPressure", "here")
+    found = await written(client, recorder)
+    assert 200 <= len(found) < 250
+    assert [event for event in found if event.message == "here"]
+
+
 async def test_a_disk_that_is_slow_does_not_fill_the_memory(
     client: InProcessClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
