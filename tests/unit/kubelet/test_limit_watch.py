@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,8 @@ async def test_a_pod_that_wrote_too_much_is_evicted(watched: Watched) -> None:
     await watched.looks(1)
     watched.used = 2 * MI
     watched.work(2)
-    await watched.worker.ended()
+    async with asyncio.timeout(5):
+        await watched.worker.ended()
     status = watched.stage.client.statuses[-1]
     assert (status.phase, status.reason) == ("Failed", "Evicted")
 
