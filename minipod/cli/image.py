@@ -149,6 +149,20 @@ def remove(session: Session, names: tuple[str, ...], force: bool) -> None:
         raise ReportedError
 
 
+@command.command("prune", cls=Verb)
+@options.flag("-a", "--all", "every", help="Also images that have a name.")
+@click.pass_obj
+def prune(session: Session, every: bool) -> None:
+    """Remove images that no pod uses: those without a name, with --all all of them."""
+    from minipod.cli.pod_drawing import size
+
+    path = proxy_path(session, "images/prune")
+    answer = session.api.request("POST", path, query={"all": every or None})
+    for image in answer["deleted"]:
+        print(f"deleted {' '.join(image['names']) or '<none>'} {image['id']}")
+    print(f"freed up to {size(sum(image['size'] for image in answer['deleted']))}")
+
+
 @command.command("inspect", cls=Verb)
 @click.argument("name", shell_complete=options.completer("images"))
 @options.output("json|yaml|jsonpath=...")

@@ -108,7 +108,7 @@ class Kubelet:
         self._image_news = asyncio.Event()
         self._subscriptions = ExitStack()
         self._shutting_down = False
-        self._server = NodeServer(self._services, self._workers, self.shut_down_pods)
+        self._server = NodeServer(self._services, self._workers, self.shut_down_pods, self._image_gc)
 
     @property
     def connection(self) -> NodeConnection:
@@ -225,14 +225,14 @@ class Kubelet:
                 self._weigh_qos_groups()  # its requests may have been resized
         self._arrivals.update(pod)
         if pod.status.phase in FINAL_PHASES and before.status.phase not in FINAL_PHASES:
-            self._image_gc.look_soon()
+            self._image_gc.pod_ended(pod)
 
     def _pod_gone(self, pod: core_v1.Pod) -> None:
         worker = self._workers.get(pod.metadata.uid or "")
         if worker is not None:
             worker.removed()
         self._arrivals.gone(pod)
-        self._image_gc.look_soon()
+        self._image_gc.pod_ended(pod)
 
     def _worker_done(self, worker: PodWorker) -> None:
         self._workers.pop(worker.uid, None)

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from minipod.api import core_v1
 from minipod.images.errors import ImageError, ImageNotFoundError
@@ -17,7 +18,7 @@ from minipod.images.types import Image
 from minipod.kubelet import events
 from minipod.kubelet.gc import image_policy
 from minipod.kubelet.gc.types import DiskSpace, ImageRecord
-from minipod.kubelet.gc.usage import layers_of, used_images
+from minipod.kubelet.gc.usage import image_ids, layers_of, used_images
 from minipod.kubelet.services import Services
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class ImageCollector:
         self._clock = clock
         self._began = clock()
         self._records: dict[str, ImageRecord] = {}
+        self._ended: set[str] = set()
         self._first = True
         self._told = ""
         self._lock = asyncio.Lock()
@@ -61,7 +63,12 @@ class ImageCollector:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def look_soon(self) -> None:
-        """Images came or went, or a pod ended."""
+        """Images came or went, or a pod's processes have gone."""
+        self._news.set()
+
+    def pod_ended(self, pod: core_v1.Pod) -> None:
+        """Even one that lived between two looks has used its images."""
+        self._ended |= image_ids(pod)
         self._news.set()
 
     async def delete_unused(self) -> int:
@@ -107,7 +114,7 @@ class ImageCollector:
 
     async def _round(self) -> float | None:
         """Look and act; returns the seconds until the next look, None: when something happens."""
-        self._observe()
+        await self._collect_leftovers(self._observe())
         now, policy = self._clock(), self._policy
         old = image_policy.too_old(self._records, policy, now=now, began=self._began)
         freed, errors = await self._delete(old)
@@ -129,18 +136,33 @@ class ImageCollector:
         wake = image_policy.wake_at(self._records, policy, now=now, began=self._began, over=short)
         return None if wake is None else max(wake - self._clock(), 0.001)
 
-    def _observe(self) -> None:
+    def _observe(self) -> set[str]:
+        """Look who uses what; returns the IDs of images that have ceased to be used."""
         services = self._services
         images = services.images.list()
-        used = used_images(services.runtime.sandboxes(), self._pods(), services.images.resolve)
+        used = self._used()
+        ended, self._ended = self._ended, set()
+        ceased = ({id_ for id_, record in self._records.items() if record.used} | ended) - used
         self._records = image_policy.observe(
             self._records,
             {image.id: image.size for image in images},
             used,
             now=self._clock(),
+            ended=ended,
             first=self._first,
         )
         self._first = False
+        return ceased
+
+    def _used(self) -> set[str]:
+        services = self._services
+        return used_images(services.runtime.sandboxes(), self._pods(), services.images.resolve)
+
+    async def _collect_leftovers(self, ceased: AbstractSet[str]) -> None:
+        """Images that were removed while a container had them go with it."""
+        images = self._services.images
+        if any(image.id in ceased and not image.names for image in images.list()):
+            await images.collect(layers_of(images.list(), self._used()))
 
     def _space(self) -> DiskSpace:
         info = os.statvfs(self._services.settings.data_dir / "images")
@@ -167,8 +189,7 @@ class ImageCollector:
 
     async def _remove(self, id_: str) -> bool:
         """By its ID, with every name. False when it has gone, or come to be used, meanwhile."""
-        images, runtime = self._services.images, self._services.runtime
-        used = used_images(runtime.sandboxes(), self._pods(), images.resolve)
+        images, used = self._services.images, self._used()
         if id_ in used:
             return False
         removed = False

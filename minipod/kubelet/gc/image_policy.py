@@ -14,17 +14,24 @@ Records = Mapping[str, ImageRecord]
 
 
 def observe(
-    before: Records, sizes: Mapping[str, int], used: Collection[str], *, now: float, first: bool = False
+    before: Records,
+    sizes: Mapping[str, int],
+    used: Collection[str],
+    *,
+    now: float,
+    ended: Collection[str] = (),
+    first: bool = False,
 ) -> dict[str, ImageRecord]:
     """The records after a look. `sizes`: all images there are, by ID; `used`: IDs of those that are in use.
 
-    An image that has just ceased to be used was in use until now. `first`: what is seen was here before.
+    An image that has just ceased to be used was in use until now; so were those of pods that `ended` since the last
+    look. `first`: what is seen was here before.
     """
     found = {}
     for id_, size in sizes.items():
         old = before.get(id_) or ImageRecord(id=id_, size=size, detected=NEVER if first else now)
         in_use = id_ in used
-        last_used = now if in_use or old.used else old.last_used
+        last_used = now if in_use or old.used or id_ in ended else old.last_used
         found[id_] = replace(old, size=size, used=in_use, last_used=last_used)
     return found
 

@@ -32,6 +32,13 @@ def used_images(
     return used - {""}
 
 
+def image_ids(pod: core_v1.Pod) -> set[str]:
+    """IDs of the images that the pod's containers were made from."""
+    status = pod.status
+    every = (*status.initContainerStatuses, *status.containerStatuses, *status.ephemeralContainerStatuses)
+    return {one.imageID for one in every if one.imageID}
+
+
 def layers_of(images: Iterable[Image], used: Iterable[str]) -> list[Path]:
     """The layers that ImageStore.remove is to leave alone."""
     ids = set(used)

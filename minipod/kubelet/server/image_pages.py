@@ -18,6 +18,7 @@ from minipod.client.node import ProxyRequest
 from minipod.images.errors import ImageError, ImageNotFoundError, ImageStoreError
 from minipod.images.store import ImageStore
 from minipod.images.types import Image
+from minipod.kubelet.gc.image_collector import ImageCollector
 from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.status.records import LABEL_IMAGE_ID
 from minipod.runtime.service import RuntimeService
@@ -26,8 +27,15 @@ from minipod.runtime.service import RuntimeService
 class ImagePages:
     """`workers` is the kubelet's own map, by pod uid."""
 
-    def __init__(self, store: ImageStore, runtime: RuntimeService, workers: Mapping[str, PodWorker]) -> None:
+    def __init__(
+        self,
+        store: ImageStore,
+        runtime: RuntimeService,
+        workers: Mapping[str, PodWorker],
+        collector: ImageCollector,
+    ) -> None:
         self._store = store
+        self._collector = collector
         self._runtime = runtime
         self._workers = workers
 
@@ -51,9 +59,12 @@ class ImagePages:
                     }
                 case "POST", "build-rootfs":
                     return {"images": [_row(await self._store.build_rootfs(_body(request), _name(request)))]}
+                case "POST", "prune":
+                    pruned = await self._collector.prune(named=request.query.get("all") == "true")
+                    return {"deleted": [_row(image) for image in pruned]}
                 case "DELETE", "":
                     return await self._remove(_name(request), force=request.query.get("force") == "true")
-                case _, "" | "inspect" | "import" | "build-rootfs":
+                case _, "" | "inspect" | "import" | "build-rootfs" | "prune":
                     raise method_not_allowed("images", request.method)
                 case _:
                     raise no_such_resource()

@@ -24,6 +24,7 @@ from minipod.api import codec, core_v1
 from minipod.api.errors import StatusError, bad_request, method_not_allowed, no_such_resource, not_found
 from minipod.api.scheme import PODS
 from minipod.client.node import ProxyRequest, ProxyResponse
+from minipod.kubelet.gc.image_collector import ImageCollector
 from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.server import anatomy, image_pages, metrics, restarts
 from minipod.kubelet.server.exposition import CONTENT_TYPE
@@ -40,12 +41,13 @@ class NodePages:
         services: Services,
         workers: Mapping[str, PodWorker],
         shut_down_pods: Callable[[float | None], Awaitable[list[core_v1.Pod]]],
+        image_gc: ImageCollector,
     ) -> None:
         self._services = services
         self._workers = workers
         self._shut_down_pods = shut_down_pods
         self._summaries = Summaries(services)
-        self._images = image_pages.ImagePages(services.images, services.runtime, workers)
+        self._images = image_pages.ImagePages(services.images, services.runtime, workers, image_gc)
 
     async def answer(self, request: ProxyRequest) -> ProxyResponse:
         """Raises StatusError."""

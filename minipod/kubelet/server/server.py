@@ -12,6 +12,7 @@ from minipod.api.errors import StatusError, bad_request, internal_error
 from minipod.api.timestamps import to_epoch_us
 from minipod.client.node import LogRequest, ProcessStreams, ProxyRequest, ProxyResponse, StreamRequest
 from minipod.kubelet.containers.container_config import exec_process, log_path
+from minipod.kubelet.gc.image_collector import ImageCollector
 from minipod.kubelet.pods.pod_worker import FINAL_PHASES, PodWorker
 from minipod.kubelet.server.container_lookup import choose_container, logged_attempt
 from minipod.kubelet.server.logs import LogOptions, read_logs
@@ -32,10 +33,11 @@ class NodeServer:
         services: Services,
         workers: Mapping[str, PodWorker],
         shut_down_pods: Callable[[float | None], Awaitable[list[core_v1.Pod]]],
+        image_gc: ImageCollector,
     ) -> None:
         self._services = services
         self._workers = workers
-        self._pages = NodePages(services, workers, shut_down_pods)
+        self._pages = NodePages(services, workers, shut_down_pods, image_gc)
 
     async def exec(self, request: StreamRequest) -> ProcessStreams:
         """Start a command in a running container."""

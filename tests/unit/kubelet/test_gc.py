@@ -82,6 +82,7 @@ def test_an_image_is_in_use_until_the_look_that_finds_it_unused() -> None:
         "c": ImageRecord(id="c", size=3, detected=50),
     }
     assert observe(then, {"a": 1}, set(), now=90)["a"].last_used == 50
+    assert observe(then, {"a": 1}, set(), now=90, ended={"a"})["a"].last_used == 90
 
 
 @pytest.mark.parametrize(
