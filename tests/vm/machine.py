@@ -73,10 +73,12 @@ class Machine:
             raise FileNotFoundError("no virtiofsd: apt-get install qemu-system-x86 virtiofsd")
         with tempfile.TemporaryDirectory(prefix="mptvm") as directory, contextlib.ExitStack() as stack:
             sockets = {}
-            for name, source in (("host", Path("/")), ("out", self.out)):
+            for name, source, cache in (("host", Path("/"), "always"), ("out", self.out, "auto")):
                 sockets[name] = Path(directory) / name
                 log = stack.enter_context((self.directory / f"virtiofsd-{name}.log").open("wb"))
-                server = subprocess.Popen(_virtiofsd(program, sockets[name], source), stderr=log, stdout=log)
+                server = subprocess.Popen(
+                    _virtiofsd(program, sockets[name], source, cache), stderr=log, stdout=log
+                )
                 stack.callback(_end, server)
                 deadline = time.monotonic() + 10
                 while not sockets[name].exists() and time.monotonic() < deadline:
@@ -145,11 +147,18 @@ def _boots(kernel: initramfs.Kernel, ramdisk: Path) -> bool:
     return PROBE.encode() in done.stdout
 
 
-def _virtiofsd(program: str, socket: Path, source: Path) -> list[str]:
+def _virtiofsd(program: str, socket: Path, source: Path, cache: str) -> list[str]:
     if program == VIRTIOFSD[0]:  # QEMU's own, in C (Debian 12)
-        options = f"source={source},sandbox=chroot,cache=auto,xattr,log_level=err"
+        options = f"source={source},sandbox=chroot,cache={cache},xattr,log_level=err"
         return [program, "-f", f"--socket-path={socket}", "-o", options]
-    return [program, f"--socket-path={socket}", f"--shared-dir={source}", "--sandbox=chroot", "--xattr"]
+    return [
+        program,
+        f"--socket-path={socket}",
+        f"--shared-dir={source}",
+        f"--cache={cache}",
+        "--sandbox=chroot",
+        "--xattr",
+    ]
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
