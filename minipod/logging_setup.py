@@ -49,7 +49,8 @@ class TextFormatter(logging.Formatter):
         said = _printable(record.getMessage(), r"\x{:02x}")
         line = f"{_timestamp(record.created)} {record.levelname:<7} {name}{fields}: {said}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            trace = self.formatException(record.exc_info).splitlines()
+            line += "".join("\n" + _printable(part, r"\x{:02x}") for part in trace)
         return line
 
 

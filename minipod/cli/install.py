@@ -39,10 +39,12 @@ def command(*, start: bool, config_file: str | None, **flags: str | None) -> Non
         raise CommandError(f"--cgroup-parent: pods of the service live in {units.CGROUP_PARENT}")
     try:
         check_booted()
-        Config.from_sources(environ={}, flags=asked)  # before anything is written
-        configured = installation.write_settings(asked)
-        config = Config.from_sources(environ={})
+        config = Config.from_sources(environ={}, flags=asked)
         _refuse_beside(config)
+        installation.refuse_others()
+        configured = installation.write_settings(
+            asked
+        )  # what is refused is refused before anything is written
         written = installation.write_units(config)
         pods_run = is_active(units.PODS)
         if start:

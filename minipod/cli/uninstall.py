@@ -17,8 +17,9 @@ LOCK_TIMEOUT = 30.0
 
 
 @click.command("uninstall", cls=Verb)
+@options.flag("-y", "--yes", help="Do it, data and all. Not needed with --keep-data.")
 @options.flag("--keep-data", help="Keep objects, images, volumes, logs and the configuration.")
-def command(*, keep_data: bool) -> None:
+def command(*, yes: bool, keep_data: bool) -> None:
     """Stop all pods, each with its grace period, and the daemon; remove the service and everything minipod made.
 
     That is: unit files, the configuration that install wrote, cgroups, bridge, nftables table, directories, logs of
@@ -33,6 +34,10 @@ def command(*, keep_data: bool) -> None:
 
     if os.geteuid() != 0:
         raise CommandError("uninstall removes what only root may: use sudo")
+    if not yes and not keep_data:
+        raise CommandError(
+            "this ends all pods and removes their objects, images, volumes and logs: say --yes to do it, or --keep-data"
+        )
     try:
         check_booted()
         config = replace(Config.from_sources(environ={}), cgroup_parent=units.CGROUP_PARENT)

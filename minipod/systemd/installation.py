@@ -33,13 +33,17 @@ def write_settings(asked: Mapping[str, str], *, file: Path = DEFAULT_FILE) -> bo
     return _write(file, after)
 
 
+def refuse_others(*, directory: Path = units.DIRECTORY) -> None:
+    """Raises SystemdError for a unit of our names that somebody else has written."""
+    for path in (directory / name for name in units.UNITS):
+        if path.exists() and not _is_ours(path):
+            raise SystemdError(f"{path} was not written by minipod: move it away, or change it yourself")
+
+
 def write_units(config: Config, *, directory: Path = units.DIRECTORY) -> list[str]:
     """The names of the units that had to be written. Raises SystemdError for one that is not ours."""
+    refuse_others(directory=directory)
     texts = units.unit_files(program(), socket=config.socket, cgroup_root=cgroup.mount_point())
-    for name in texts:
-        path = directory / name
-        if path.exists() and not path.read_text().startswith(units.MARK):
-            raise SystemdError(f"{path} was not written by minipod: move it away, or change it yourself")
     return [name for name, text in texts.items() if _write(directory / name, text)]
 
 
@@ -63,7 +67,7 @@ def bring_up(written: Sequence[str], *, configured: bool) -> None:
 def installed(*, directory: Path = units.DIRECTORY) -> list[Path]:
     """The unit files that are there, those of somebody else left out."""
     paths = (directory / name for name in units.UNITS)
-    return [path for path in paths if path.exists() and path.read_text().startswith(units.MARK)]
+    return [path for path in paths if path.exists() and _is_ours(path)]
 
 
 def serves(socket: Path, *, directory: Path = units.DIRECTORY) -> bool:
@@ -85,7 +89,8 @@ def remove_units(*, directory: Path = units.DIRECTORY) -> list[Path]:
         path.unlink()
     systemctl("daemon-reload")
     systemctl("reset-failed", *units.UNITS, check=False)
-    systemctl("stop", units.SLICE, check=False)
+    if not _children(cgroup.mount_point() / units.SLICE):
+        systemctl("stop", units.SLICE, check=False)  # what an administrator has put there would end with it
     if LOGIND_DROP_IN.exists():
         LOGIND_DROP_IN.unlink()
         with suppress(OSError):
@@ -105,6 +110,17 @@ def remove_settings(*, file: Path = DEFAULT_FILE) -> list[Path]:
             path.rmdir()
             removed.append(path)
     return removed
+
+
+def _is_ours(path: Path) -> bool:
+    return path.read_bytes().startswith(units.MARK.encode())
+
+
+def _children(group: Path) -> list[Path]:
+    try:
+        return [path for path in group.iterdir() if path.is_dir()]
+    except FileNotFoundError:
+        return []
 
 
 def _write(path: Path, text: str) -> bool:

@@ -42,7 +42,7 @@ def provisioned(interfaces: None) -> Iterator[str]:
     more = ["--data-dir", str(DATA), "--log-dir", str(DATA / "log")]
     told = run("env", f"MINIPOD_HOME={ROOT}", str(SCRIPT), NODE_IP, *more)
     yield told
-    run(MINIPOD, "uninstall")
+    run(MINIPOD, "uninstall", "--yes")
     Path("/usr/local/bin/minipod").unlink(missing_ok=True)
 
 

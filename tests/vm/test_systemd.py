@@ -53,7 +53,7 @@ def service() -> Iterator[str]:
     wait_ready("web")
     yield told
     if any(Path("/etc/systemd/system", unit).exists() for unit in UNITS):
-        run(MINIPOD, "uninstall", check=False)
+        run(MINIPOD, "uninstall", "--yes", check=False)
 
 
 def hooks_run() -> int:
@@ -206,7 +206,7 @@ def test_uninstall_leaves_nothing() -> None:
     api("GET", "/readyz")  # starts the daemon, and with it the pod
     wait_ready("web")
     hooks = hooks_run()
-    run(MINIPOD, "uninstall")
+    run(MINIPOD, "uninstall", "--yes")
     assert hooks_run() == hooks + 1
     assert processes() == {}
     paths = [PODS_GROUP.parent, Path("/run/minipod"), Path("/etc/minipod"), DIRECTORY / "data"]

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 WHY = "Pods end before the machine does"
 FIRST_RETRY = 1.0
-LONGEST_RETRY = 60.0
-"""Seconds between tries to reach logind."""
+LONGEST_RETRY = 600.0
+"""Seconds between tries to reach logind; on a machine that has none they tell nobody anything new."""
 
 
 class Node(Protocol):
@@ -70,13 +70,15 @@ class ShutdownManager:
 
     async def run(self) -> None:
         """Until cancelled, or at once when pods get no time. Where logind cannot be reached it is tried again."""
-        delay = FIRST_RETRY
+        delay, told = FIRST_RETRY, ""
         while self._total > 0:
             try:
                 await self._watch()
-                delay = FIRST_RETRY
+                delay, told = FIRST_RETRY, ""
             except Exception as error:
-                log.warning("no graceful node shutdown by logind: %s; trying again in %.0f s", error, delay)
+                if str(error) != told:
+                    log.warning("no graceful node shutdown by logind: %s; it is tried again", error)
+                told = str(error)
             await self._sleep(delay)
             delay = min(delay * 2, LONGEST_RETRY)
 

@@ -52,6 +52,16 @@ def test_the_journal_gets_a_priority_on_every_line() -> None:
     assert lines[-1] == "<4>ValueError: bad"
 
 
+def test_what_an_error_quotes_makes_no_colour_either() -> None:
+    try:
+        raise ValueError("said \x1b[2J\x9b")
+    except ValueError:
+        made = record("failed")
+        made.exc_info = sys.exc_info()
+    for formatter in (TextFormatter(), JournalFormatter()):
+        assert all(line.isprintable() for line in formatter.format(made).split("\n"))
+
+
 def test_what_a_container_says_makes_no_line_and_no_colour() -> None:
     said = record(
         "probe failed: no\n2026-01-01T00:00:00.000Z INFO daemon: all is well \x1b[2J\x00\x9b2J\u2028\u00e9\t"

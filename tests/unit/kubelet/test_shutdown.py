@@ -330,6 +330,28 @@ async def test_a_bus_that_goes_away_is_tried_again_and_the_lock_let_go() -> None
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_machine_without_logind_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    tries: list[float] = []
+
+    def connect() -> Logind:
+        raise OSError("no bus here")
+
+    async def sleep(seconds: float) -> None:
+        tries.append(seconds)
+        await asyncio.sleep(0)
+
+    task = asyncio.create_task(
+        ShutdownManager(Node(), total=30, critical=10, connect=connect, sleep=sleep).run()
+    )
+    await until(lambda: len(tries) > 12)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [record.getMessage() for record in caplog.records].count(
+        "no graceful node shutdown by logind: no bus here; it is tried again"
+    ) == 1
+    assert max(tries) == 600.0
+
+
 async def test_where_pods_get_no_time_nothing_is_asked_for() -> None:
     def connect() -> Logind:
         raise AssertionError("no lock is needed")

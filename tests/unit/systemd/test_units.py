@@ -109,6 +109,13 @@ def test_somebody_elses_unit_is_left_alone(tmp_path: Path) -> None:
     assert installation.installed(directory=tmp_path) == []
 
 
+def test_a_unit_that_is_no_text_is_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / units.SOCKET).write_bytes(b"\xff\xfe[Unit]")
+    with pytest.raises(SystemdError, match="was not written by minipod"):
+        installation.refuse_others(directory=tmp_path)
+    assert installation.installed(directory=tmp_path) == []
+
+
 def test_only_our_configuration_is_removed(tmp_path: Path) -> None:
     file = tmp_path / "minipod" / "config.yaml"
     assert installation.write_settings({"node_name": "lab"}, file=file)
