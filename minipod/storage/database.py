@@ -25,6 +25,8 @@ SCHEMA_VERSION = 1
 APPLICATION_ID = 0x6D506F64  # "mPod": file(1) and we ourselves know the file by it
 BOOT_GAP = 100_000
 """More versions than can be written between two syncs of the log (which SQLite syncs every 1000 pages)."""
+LOG_ROOM = 4 << 20
+"""Bytes of the disk that the write-ahead log has for itself: as long as it can be written, pods can be deleted."""
 
 _MIGRATIONS: dict[int, Sequence[str]] = {
     1: (
@@ -72,6 +74,7 @@ class Database:
                 self.path, isolation_level=None, check_same_thread=False, timeout=0.2
             )
             self._prepare(self._connection)
+            self._reserve()
             self._boot = _boot_id()
         except (OSError, sqlite3.Error) as error:
             self.close()
@@ -88,6 +91,8 @@ class Database:
             pass  # the log stays beside the file and is read on the next start
         self._connection.close()
         self._connection = None
+        if self._boot:
+            self._reserve()  # SQLite has deleted the log: without room for a new one no daemon could start
 
     def version(self) -> int:
         """The last version that was given out, with the gap a reboot calls for."""
@@ -147,6 +152,17 @@ class Database:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
+
+    def _reserve(self) -> None:
+        """Have blocks for the log before a pod can take them. SQLite passes over what is no frame of it."""
+        try:
+            log = os.open(f"{self.path}-wal", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(log, 0, LOG_ROOM)
+            finally:
+                os.close(log)
+        except OSError:
+            pass  # no room now, or none to be had on this file system: then writes fail when the disk is full
 
     def _set_synchronous(self, mode: str) -> None:
         if mode != self._synchronous:

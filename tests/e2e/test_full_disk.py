@@ -82,6 +82,17 @@ def test_a_daemon_on_a_full_disk_lives_answers_and_recovers(daemon: Daemon, disk
     assert daemon.pid == pid
 
 
+def test_pods_can_be_deleted_on_a_full_disk_also_by_the_next_daemon(daemon: Daemon, disk: Path) -> None:
+    daemon.apply(FILLER)
+    daemon.wait_pod("filler")
+    wait_until(lambda: _full(disk), 30, "the disk to be full")
+    daemon.restart()
+    daemon.cli("delete", "pod", "filler", "--wait")
+    wait_until(lambda: not _full(disk), 30, "the disk to have room")
+    daemon.cli("run", "again", "--image", "minipod/base", "--", "sleep", "1000")
+    daemon.wait_pod("again")
+
+
 def _full(disk: Path) -> bool:
     info = os.statvfs(disk)
     return info.f_bavail * info.f_frsize < 16384
