@@ -8,6 +8,7 @@ The rooms, in reading order:
     prober/         asks running containers how they are; its handlers are what lifecycle hooks run, too
     status/         what is on record of a pod's containers, and what the API shows of it
     eviction/       who has to go: when the node runs short, or for having written more than allowed
+    gc/             which images and ended attempts at containers are deleted, and when
     history/        what happened to each pod, kept on disk past its deletion, and why it is not Ready
     server/         what the API server asks of a node: logs, exec, attach, the node's own pages
     shutdown/       a shutdown of the machine: who ends when, and the lock that delays it
