@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,3 +72,27 @@ def test_what_cannot_become_an_image_is_not_sent(
     assert run(["image", *(word.format(file) for word in words)]) == 1
     assert capfd.readouterr().err == problem.format(file) + "\n"
     assert server.node.requests == []
+
+
+def test_prune_names_what_it_deleted(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    async def proxy(request: ProxyRequest) -> ProxyResponse:
+        asked.append((request.method, request.path.strip("/"), dict(request.query)))
+        rows = [
+            {"id": "sha256:1", "names": ["a:1", "b:1"], "size": 1 << 20},
+            {"id": "sha256:2", "names": [], "size": 0},
+        ]
+        return ProxyResponse(
+            status=200, body=json.dumps({"deleted": rows}).encode(), content_type="application/json"
+        )
+
+    monkeypatch.setattr(server.node, "proxy", proxy)
+    assert run(["image", "prune", "-a"]) == 0
+    printed = capfd.readouterr().out.splitlines()
+    assert printed[:2] == ["deleted a:1 b:1 sha256:1", "deleted <none> sha256:2"]
+    assert printed[2].startswith("freed up to 1")
+    assert run(["image", "prune"]) == 0
+    assert asked == [("POST", "images/prune", {"all": "true"}), ("POST", "images/prune", {})]
