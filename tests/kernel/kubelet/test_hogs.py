@@ -32,6 +32,8 @@ from tests.helpers.hogs import (
 from tests.helpers.isolation import unique_directory, unique_word
 from tests.helpers.wait import SLOWNESS
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 2.0
 USUAL = 0.1 * SLOWNESS
 """Seconds that half of the answers may take at most."""

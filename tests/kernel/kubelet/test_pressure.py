@@ -17,6 +17,8 @@ from minipod.kubelet.eviction.types import EvictionSettings, Signal, eviction_se
 from minipod.linux.psi import Trigger
 from tests.kernel.kubelet.node import Node, container, is_ready, main_status
 
+pytestmark = pytest.mark.alone
+
 MI = 1 << 20
 MANY = "for i in $(seq 900); do sleep 1000 & done; wait"
 HOG = "(head -c 5000m /dev/zero; sleep 1000) | tail"
