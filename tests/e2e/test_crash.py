@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,13 +179,14 @@ class Pod:
 
     def populated(self) -> list[str]:
         """The pod's cgroups that have processes in or below them."""
+        groups = self.groups()
+        (pod_group,) = (path for path in groups if path.name == f"pod{self.uid}")
+        return [path.name for path in groups if path.parent == pod_group and _is_populated(path)]
+
+    def groups(self) -> list[Path]:
+        """All of the node's. By os.walk, for other ones come and go meanwhile."""
         root = cgroup.mount_point() / self.node.word
-        (pod_group,) = root.rglob(f"pod{self.uid}")
-        return [
-            events.parent.name
-            for events in pod_group.glob("*/cgroup.events")
-            if "populated 1" in events.read_text()
-        ]
+        return [Path(directory, name) for directory, names, _ in os.walk(root) for name in names]
 
     def gone(self) -> None:
         wait_until(self._gone, PATIENCE, lambda: f"{self.name} to go\n{self.node.log[-3000:]}")
@@ -201,8 +203,14 @@ class Pod:
             for name in (*directories, *files)
             if self.uid in name and not directory.endswith("/history")
         ]
-        root = cgroup.mount_point() / self.node.word
-        return found + [str(path) for path in root.rglob(f"*{self.uid}*")]
+        return found + [str(path) for path in self.groups() if self.uid in path.name]
+
+
+def _is_populated(group: Path) -> bool:
+    try:
+        return cgroup.events(group)["populated"] == 1
+    except OSError:
+        return False  # it has gone meanwhile
 
 
 def _revive(node: Daemon) -> None:
