@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 RETRY = 10.0
 """Seconds until the next try when an attempt could not be removed."""
 
+SETTLE = 2.0
+"""Seconds in which a pod's worker puts on record how an attempt ended, before nobody can tell any more."""
+
 
 class DeadContainerCollector:
     """One per node."""
@@ -74,6 +77,7 @@ class DeadContainerCollector:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._news.wait()
+            await asyncio.sleep(SETTLE)
 
     def _sandboxes(self) -> dict[str, SandboxStatus]:
         return {sandbox.uid: sandbox for sandbox in self._services.runtime.sandboxes()}
