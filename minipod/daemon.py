@@ -18,7 +18,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from minipod import __version__
 from minipod.api.errors import StatusError
@@ -64,6 +64,8 @@ from minipod.systemd.service import Service
 from minipod.systemd.stopping import PodsFate
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 OOM_SCORE = -999
@@ -266,8 +268,8 @@ class Node:
             pod_pids_limit=max(config.pod_pids_limit, 0),
             system_reserved=config.system_reserved,
             kube_reserved=config.kube_reserved,
-            eviction=_eviction(config),
-            gc=_garbage_collection(config),
+            eviction=_checked(_eviction, config),
+            gc=_checked(_garbage_collection, config),
             cluster_domain=config.cluster_domain,
             cluster_dns=config.cluster_dns,
             allowed_unsafe_sysctls=config.allowed_unsafe_sysctls,
@@ -310,30 +312,32 @@ def _limits(config: Config, settings: NodeSettings) -> LimitPolicy:
 
 
 def _eviction(config: Config) -> EvictionSettings:
-    try:
-        return eviction_settings(
-            hard=config.eviction_hard,
-            soft=config.eviction_soft,
-            soft_grace=config.eviction_soft_grace_period,
-            minimum_reclaim=config.eviction_minimum_reclaim,
-            max_pod_grace=config.eviction_max_pod_grace_period,
-            transition_period=config.eviction_pressure_transition_period,
-        )
-    except ValueError as error:
-        raise StartupError(str(error)) from error
+    return eviction_settings(
+        hard=config.eviction_hard,
+        soft=config.eviction_soft,
+        soft_grace=config.eviction_soft_grace_period,
+        minimum_reclaim=config.eviction_minimum_reclaim,
+        max_pod_grace=config.eviction_max_pod_grace_period,
+        transition_period=config.eviction_pressure_transition_period,
+    )
 
 
 def _garbage_collection(config: Config) -> GcSettings:
+    return gc_settings(
+        high_percent=config.image_gc_high_threshold_percent,
+        low_percent=config.image_gc_low_threshold_percent,
+        min_age=config.image_minimum_gc_age,
+        max_age=config.image_maximum_gc_age,
+        per_container=config.maximum_dead_containers_per_container,
+        total=config.maximum_dead_containers,
+        container_min_age=config.minimum_container_ttl,
+    )
+
+
+def _checked(make: Callable[[Config], T], config: Config) -> T:
+    """Settings whose values have to fit each other."""
     try:
-        return gc_settings(
-            high_percent=config.image_gc_high_threshold_percent,
-            low_percent=config.image_gc_low_threshold_percent,
-            min_age=config.image_minimum_gc_age,
-            max_age=config.image_maximum_gc_age,
-            per_container=config.maximum_dead_containers_per_container,
-            total=config.maximum_dead_containers,
-            container_min_age=config.minimum_container_ttl,
-        )
+        return make(config)
     except ValueError as error:
         raise StartupError(str(error)) from error
 

@@ -33,13 +33,14 @@ from minipod.kubelet.history.journal import PodHistory
 from minipod.kubelet.node_cgroups import NodeCgroups
 from minipod.kubelet.node_status import build_node, pressure_events, register_node, write_status
 from minipod.kubelet.oom_watcher import OomWatcher
-from minipod.kubelet.pods.pod_worker import FINAL_PHASES, PodWorker
+from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.pods.termination import grace_seconds
 from minipod.kubelet.server.server import NodeServer
 from minipod.kubelet.services import Services, wall_clock_us
 from minipod.kubelet.settings import NodeSettings
 from minipod.kubelet.shutdown.ending import end_in_order
 from minipod.kubelet.shutdown.order import Group
+from minipod.kubelet.status.fates import FINAL_PHASES
 from minipod.kubelet.status.manager import StatusManager
 from minipod.kubelet.status.records import LABEL_IMAGE_ID
 from minipod.linux.tree import remove_tree

@@ -32,6 +32,7 @@ from minipod.kubelet.eviction.types import (
 from minipod.kubelet.eviction.usage import measure
 from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.services import Services
+from minipod.kubelet.status.fates import FINAL_PHASES
 from minipod.kubelet.status.generate import Failed
 from minipod.linux.psi import Trigger
 
@@ -217,7 +218,7 @@ class EvictionManager:
         on_disk = resource in (Starved.EPHEMERAL_STORAGE, Starved.INODES)
         for uid, worker in list(self._workers.items()):
             pod = worker.current_pod
-            if pod.status.phase in ("Succeeded", "Failed"):
+            if pod.status.phase in FINAL_PHASES:
                 continue
             disk = await self._storage.disk_use(pod) if on_disk and self._storage else PodDiskUse()
             found.append(await asyncio.to_thread(measure, pod, runtime.status(uid), root, disk))

@@ -12,10 +12,9 @@ from pathlib import Path
 from minipod.api import core_v1
 from minipod.images.types import Image
 from minipod.kubelet.pod_names import all_containers
-from minipod.kubelet.status.records import LABEL_IMAGE_ID
+from minipod.kubelet.status.fates import FINAL_PHASES
+from minipod.kubelet.status.records import LABEL_IMAGE_ID, container_statuses
 from minipod.runtime.types import SandboxStatus
-
-FINAL_PHASES = ("Succeeded", "Failed")
 
 
 def used_images(
@@ -34,9 +33,7 @@ def used_images(
 
 def image_ids(pod: core_v1.Pod) -> set[str]:
     """IDs of the images that the pod's containers were made from."""
-    status = pod.status
-    every = (*status.initContainerStatuses, *status.containerStatuses, *status.ephemeralContainerStatuses)
-    return {one.imageID for one in every if one.imageID}
+    return {one.imageID for one in container_statuses(pod) if one.imageID}
 
 
 def layers_of(images: Iterable[Image], used: Iterable[str]) -> list[Path]:

@@ -24,6 +24,7 @@ from minipod.kubelet.history.wording import (
     times_since,
 )
 from minipod.kubelet.pods.restart_policy import is_sidecar
+from minipod.kubelet.status.fates import FINAL_PHASES
 
 
 class Verdict(StrEnum):
@@ -178,7 +179,7 @@ _SETTING_UP = (Step.MOUNT, Step.SANDBOX, Step.NETWORK, Step.IMAGE, Step.CREATE, 
 
 def _over(case: _Case) -> Diagnosis | None:
     status = case.pod.status
-    if status.phase not in ("Succeeded", "Failed"):
+    if status.phase not in FINAL_PHASES:
         return None
     ends = [(s, s.state.terminated) for s in status.containerStatuses if s.state and s.state.terminated]
     at = max((to_epoch_us(ended.finishedAt) for _, ended in ends), default=0)

@@ -30,6 +30,7 @@ from minipod.kubelet.pods.sandbox import PodSandbox
 from minipod.kubelet.pods.stopper import Stopper
 from minipod.kubelet.pods.verdict import Verdict, recall, record
 from minipod.kubelet.services import Services
+from minipod.kubelet.status.fates import FINAL_PHASES
 from minipod.kubelet.status.generate import Failed
 from minipod.kubelet.status.pod_reporter import PodReporter, go_duration
 from minipod.kubelet.status.records import History, latest
@@ -39,8 +40,6 @@ log = logging.getLogger(__name__)
 
 REPORT_AFTER = 0.1
 """Seconds after which a sync that still goes on shows how far it is; a quick one writes one status, at its end."""
-
-FINAL_PHASES = ("Succeeded", "Failed")
 
 
 class PodWorker:

@@ -8,9 +8,10 @@ from typing import Any
 from minipod.api import core_v1
 from minipod.api.errors import bad_request
 from minipod.api.pod_resources import is_sidecar
-from minipod.kubelet.pods.pod_worker import FINAL_PHASES, PodWorker
+from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.server.container_lookup import container_status
 from minipod.kubelet.server.pod_lookup import find_worker
+from minipod.kubelet.status.fates import FINAL_PHASES
 
 
 def restart(workers: Iterable[PodWorker], namespace: str, name: str, container: str) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from minipod.api.timestamps import to_epoch_us
 from minipod.client.node import LogRequest, ProcessStreams, ProxyRequest, ProxyResponse, StreamRequest
 from minipod.kubelet.containers.container_config import exec_process, log_path
 from minipod.kubelet.gc.image_collector import ImageCollector
-from minipod.kubelet.pods.pod_worker import FINAL_PHASES, PodWorker
+from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.server.container_lookup import choose_container, logged_attempt
 from minipod.kubelet.server.logs import LogOptions, read_logs
 from minipod.kubelet.server.node_pages import NodePages
 from minipod.kubelet.server.pod_lookup import find_worker
 from minipod.kubelet.services import Services
+from minipod.kubelet.status.fates import FINAL_PHASES
 from minipod.runtime.errors import RuntimeServiceError, StartError
 from minipod.runtime.types import ContainerState, ContainerStatus, ExecConfig, ProcessExit
 

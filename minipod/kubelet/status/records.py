@@ -94,7 +94,7 @@ def histories(
 ) -> dict[str, History]:
     """Every container of the pod that was ever started, by name; `messages`: termination messages by container id."""
     known: dict[str, History] = {}
-    for status in _statuses(pod):
+    for status in container_statuses(pod):
         history = _from_api(status)
         if history:
             known[status.name] = history
@@ -116,7 +116,8 @@ def histories(
     return known
 
 
-def _statuses(pod: core_v1.Pod) -> Iterator[core_v1.ContainerStatus]:
+def container_statuses(pod: core_v1.Pod) -> Iterator[core_v1.ContainerStatus]:
+    """Those of all kinds of containers."""
     yield from pod.status.initContainerStatuses
     yield from pod.status.containerStatuses
     yield from pod.status.ephemeralContainerStatuses

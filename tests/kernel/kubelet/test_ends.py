@@ -98,6 +98,9 @@ async def test_a_finalizer_keeps_the_pod_in_the_api_but_not_its_processes(node: 
     pod = await node.wait("web", lambda p: p.metadata.deletionTimestamp)
     await node.until(lambda: node.runtime.status(pod.metadata.uid) is None, "its sandbox to go")
     assert (await node.get("web")).metadata.finalizers == ["example.com/hold"]
+    await node.wait(
+        "web", lambda p: p.metadata.deletionGracePeriodSeconds == 0, "to be done with by the node"
+    )
 
     def release(pod: core_v1.Pod) -> None:
         pod.metadata.finalizers = []
