@@ -84,7 +84,7 @@ class Kubelet:
         self._groups = NodeCgroups(settings, self._services.events)
         self._workers: dict[str, PodWorker] = {}
         self._image_gc = ImageCollector(self._services, lambda: self._pods.list())
-        self._container_gc = DeadContainerCollector(self._services)
+        self._container_gc = DeadContainerCollector(self._services, self._workers)
         self._eviction = EvictionManager(
             self._services,
             self._workers,

@@ -9,11 +9,15 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+from minipod.api import core_v1
 from minipod.kubelet.backoff import MICROSECONDS
 from minipod.kubelet.gc.dead_containers import DeadContainer, seconds_to_age, surplus
+from minipod.kubelet.pods.pod_worker import PodWorker
 from minipod.kubelet.services import Services
+from minipod.kubelet.status.records import container_statuses
 from minipod.runtime.errors import RuntimeServiceError
 from minipod.runtime.types import ContainerState, SandboxStatus
 
@@ -22,15 +26,16 @@ log = logging.getLogger(__name__)
 RETRY = 10.0
 """Seconds until the next try when an attempt could not be removed."""
 
-SETTLE = 2.0
-"""Seconds in which a pod's worker puts on record how an attempt ended, before nobody can tell any more."""
+SETTLE = 1.0
+"""Seconds until the next look for attempts whose end is not on record yet: only their container can tell it."""
 
 
 class DeadContainerCollector:
-    """One per node."""
+    """One per node. `workers`: its pods by uid."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, workers: Mapping[str, PodWorker]) -> None:
         self._services = services
+        self._workers = workers
         self._policy = services.settings.gc.dead_containers
         self._lock = asyncio.Lock()
         self._news = asyncio.Event()
@@ -57,17 +62,20 @@ class DeadContainerCollector:
     async def collect(self) -> float | None:
         """Remove what need not be kept; returns the seconds until there may be more, None: when something happens."""
         async with self._lock:
-            now, failed = self._services.clock(), False
+            now, failed, untold = self._services.clock(), False, False
             found = {
                 (uid, one.id): one
                 for uid, sandbox in self._sandboxes().items()
                 for one in dead_containers(sandbox, now)
             }
             for one in surplus(found.values(), self._policy):
-                failed |= not await self._remove(one)
+                if self._on_record(one):
+                    failed |= not await self._remove(one)
+                else:
+                    untold = True
                 found.pop((one.pod, one.id))
-            if failed:
-                return RETRY
+            if untold or failed:
+                return SETTLE if untold else RETRY
             return seconds_to_age((one for one in found.values() if not one.latest), self._policy)
 
     async def _run(self) -> None:
@@ -77,10 +85,13 @@ class DeadContainerCollector:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._news.wait()
-            await asyncio.sleep(SETTLE)
 
     def _sandboxes(self) -> dict[str, SandboxStatus]:
         return {sandbox.uid: sandbox for sandbox in self._services.runtime.sandboxes()}
+
+    def _on_record(self, one: DeadContainer) -> bool:
+        worker = self._workers.get(one.pod)
+        return worker is not None and is_on_record(worker.current_pod, one)
 
     async def _remove(self, one: DeadContainer) -> bool:
         runtime = self._services.runtime
@@ -114,6 +125,11 @@ def dead_containers(sandbox: SandboxStatus, now: int) -> list[DeadContainer]:
         for container in sandbox.containers
         if container.state is ContainerState.EXITED
     ]
+
+
+def is_on_record(pod: core_v1.Pod, one: DeadContainer) -> bool:
+    """Whether the pod's status has told of the attempt after this one, and with it how this one ended."""
+    return any(s.name == one.name and s.restartCount > one.attempt for s in container_statuses(pod))
 
 
 def remove_logs(directory: Path, attempt: int) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from minipod.api import core_v1
+from minipod.kubelet.gc.dead_container_collector import is_on_record
 from minipod.kubelet.gc.dead_containers import DeadContainer, seconds_to_age, surplus
 from minipod.kubelet.gc.image_policy import (
     bytes_to_free,
@@ -24,6 +26,7 @@ from minipod.kubelet.gc.types import (
     ImageRecord,
     gc_settings,
 )
+from tests.unit.kubelet.pods import pod
 
 POLICY = ImagePolicy(high_percent=85, low_percent=80, min_age=120, max_age=0)
 
@@ -119,6 +122,16 @@ def test_only_time_that_can_change_something_wakes(
 def dead(name: str, attempt: int, **facts: Any) -> DeadContainer:
     made: dict[str, Any] = {"pod": "p", "id": f"{name}{attempt}", "age": 100.0 - attempt, **facts}
     return DeadContainer(name=name, attempt=attempt, **made)
+
+
+@pytest.mark.parametrize(("restarts", "told"), [(0, False), (1, True), (4, True)])
+def test_how_an_attempt_ended_is_on_record_once_the_next_one_is(restarts: int, told: bool) -> None:
+    found = pod()
+    found.status.initContainerStatuses = [
+        core_v1.ContainerStatus(name="a", image="i", imageID="", ready=False, restartCount=restarts)
+    ]
+    assert is_on_record(found, dead("a", 0)) is told
+    assert not is_on_record(found, dead("b", 0))
 
 
 def gone(policy: DeadContainerPolicy, *attempts: DeadContainer) -> list[str]:
