@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from minipod.kubelet.settings import HostFacts
-from minipod.linux import capabilities
+from minipod.linux import capabilities, machine
 from minipod.linux.cgroup2 import delegation
 
 _STUB_RESOLVER = "127.0.0.53"
@@ -30,7 +30,7 @@ def read_host_facts(
     return HostFacts(
         hostname=socket.gethostname(),
         cpu_capacity_millis=1000 * len(os.sched_getaffinity(0)),
-        memory_capacity=_memory_total(proc / "meminfo"),
+        memory_capacity=machine.meminfo((proc / "meminfo").read_text()).get("MemTotal", 0),
         controllers=delegation.usable(delegation.levels(cgroup_root, cgroup_parent)),
         capabilities=(own := own_capabilities(proc / "self" / "status")),
         lowest_oom_score=lowest_oom_score(own, _text(proc / "self" / "oom_score_adj")),
@@ -66,13 +66,6 @@ def lowest_oom_score(held: Collection[str], own: str) -> int:
     return -1000 if "CAP_SYS_RESOURCE" in held else int(own or 0)
 
 
-def _memory_total(meminfo: Path) -> int:
-    for line in meminfo.read_text().splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
 def _hugepages(root: Path) -> dict[str, int]:
     found = {}
     for directory in sorted(root.glob("hugepages-*kB")):
@@ -92,8 +85,7 @@ def _binary(size: int) -> str:
 
 def _filesystem_size(path: Path) -> int:
     existing = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
-    info = os.statvfs(existing)
-    return info.f_blocks * info.f_frsize
+    return machine.file_system(existing).capacity
 
 
 def _os_image(os_release: Path) -> str:

@@ -8,6 +8,7 @@ from minipod.api.pod_resources import MEMORY
 from minipod.kubelet.containers.limit_policy import LimitPolicy
 from minipod.kubelet.node_resources import pods_limit
 from minipod.kubelet.settings import NodeSettings
+from minipod.linux import machine
 
 LIMITED_SWAP = "LimitedSwap"
 ENFORCE_PODS = "pods"
@@ -28,19 +29,11 @@ def limit_policy(
         memory_qos=memory_qos,
         memory_throttling_factor=memory_throttling_factor,
         limited_swap=swap_behavior == LIMITED_SWAP,
-        swap_capacity=swap_total(Path("/proc/meminfo").read_text()),
+        swap_capacity=machine.meminfo(Path("/proc/meminfo").read_text()).get("SwapTotal", 0),
         swap_counted=swap_is_counted(settings.cgroup_root),
         allocatable_memory=int(pods_limit(settings)[MEMORY]),
         enforce_allocatable=ENFORCE_PODS in enforce_node_allocatable,
     )
-
-
-def swap_total(meminfo: str) -> int:
-    """Bytes."""
-    for line in meminfo.splitlines():
-        if line.startswith("SwapTotal:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def swap_is_counted(cgroup_root: Path) -> bool:

@@ -17,6 +17,7 @@ from minipod.kubelet import events
 from minipod.kubelet.containers.node_groups import PIDS, Share, node_files, qos_files, share_of
 from minipod.kubelet.node_resources import pods_limit
 from minipod.kubelet.settings import NodeSettings
+from minipod.linux import machine
 from minipod.linux.cgroup2 import cgroup
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class NodeCgroups:
         settings, name = self._settings, self._settings.node_name
         problems = self._make()
         if settings.limits.enforce_allocatable:
-            files = node_files(limits_of_all_pods(settings, process_ids()), settings.host)
+            files = node_files(limits_of_all_pods(settings, machine.most_tasks()), settings.host)
             problems += _write(self._parent, without_harm(files, _memory_in_use(self._parent)))
             if MEMORY_MAX in files and int(files[MEMORY_MAX]) < _memory_in_use(self._parent):
                 problems.append(
@@ -117,12 +118,6 @@ def without_harm(files: Mapping[str, str], memory_in_use: int) -> dict[str, str]
     return {
         name: value for name, value in files.items() if name != MEMORY_MAX or int(value) >= memory_in_use
     }
-
-
-def process_ids(proc: Path = Path("/proc")) -> int:
-    """How many tasks this machine can have at once."""
-    limits = ("sys/kernel/pid_max", "sys/kernel/threads-max")
-    return min(int((proc / name).read_text()) for name in limits)
 
 
 def _memory_in_use(group: Path) -> int:

@@ -15,7 +15,7 @@ from minipod.cli.health.cgroup_facts import cgroup_mount, look_at_cgroups, swap_
 from minipod.cli.health.checks import Facts
 from minipod.cli.health.trials import run_trials
 from minipod.config import Config
-from minipod.linux import capabilities
+from minipod.linux import capabilities, machine
 from minipod.systemd import units
 
 SBIN = "/usr/sbin:/sbin"
@@ -59,7 +59,7 @@ def gather(data_dir: Path, cgroup_parent: str = "") -> Facts:
         pressure=Path("/proc/pressure/cpu").exists(),
         kernel_options=kernel_options(_kernel_config()),
         sysctls=_sysctls(),
-        swap=_swap(_read("/proc/meminfo")),
+        swap=machine.meminfo(_read("/proc/meminfo")).get("SwapTotal", 0),
         swap_counted=swap_counted(mount, _read("/proc/cmdline").split()),
         systemd_version=systemd_version(_output("systemctl", "--version")),
         shutdown_delay=shutdown_delay(_output("busctl", "get-property", *_INHIBIT_DELAY)),
@@ -156,12 +156,6 @@ def _installed() -> bool:
 def _sysctls() -> dict[str, int]:
     texts = {name: _read(f"/proc/sys/{name.replace('.', '/')}").strip() for name in SYSCTLS}
     return {name: int(text) for name, text in texts.items() if text}
-
-
-def _swap(meminfo: str) -> int:
-    return next(
-        (int(line.split()[1]) * 1024 for line in meminfo.splitlines() if line.startswith("SwapTotal:")), 0
-    )
 
 
 def _kernel_config() -> str:

@@ -5,11 +5,11 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from minipod.kubelet.eviction.types import Observation, Signal
+from minipod.linux import machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +44,7 @@ def _memory(meminfo: Path) -> Observation | None:
     host, with or without a memory controller.
     """
     try:
-        values = {
-            key: int(rest.split()[0]) * 1024
-            for key, _, rest in (line.partition(":") for line in meminfo.read_text().splitlines())
-            if rest
-        }
+        values = machine.meminfo(meminfo.read_text())
         available = values["MemFree"] + values["Inactive(file)"]
         return Observation(available=min(available, values["MemTotal"]), capacity=values["MemTotal"])
     except (OSError, KeyError, ValueError):
@@ -58,24 +54,18 @@ def _memory(meminfo: Path) -> Observation | None:
 def _pids(proc: Path) -> Observation | None:
     """pid.available: how many more tasks (threads count) the kernel lets this machine have."""
     try:
-        limits = [int((proc / "sys/kernel" / name).read_text()) for name in ("pid_max", "threads-max")]
-        tasks = int((proc / "loadavg").read_text().split()[3].partition("/")[2])
+        most, tasks = machine.tasks(proc)
     except (OSError, IndexError, ValueError):
         return None
-    return Observation(available=max(min(limits) - tasks, 0), capacity=min(limits))
+    return Observation(available=max(most - tasks, 0), capacity=most)
 
 
 def _filesystem(path: Path, available: Signal, inodes: Signal) -> dict[Signal, Observation]:
-    """What root's reserve keeps from others does not count as available, as with df(1)."""
     try:
-        info = os.statvfs(path)
+        seen = machine.file_system(path)
     except OSError:
         return {}
-    found = {
-        available: Observation(
-            available=info.f_bavail * info.f_frsize, capacity=info.f_blocks * info.f_frsize
-        )
-    }
-    if info.f_files:  # file systems that make inodes as needed (btrfs) say 0
-        found[inodes] = Observation(available=info.f_favail, capacity=info.f_files)
+    found = {available: Observation(available=seen.available, capacity=seen.capacity)}
+    if seen.inodes:
+        found[inodes] = Observation(available=seen.inodes_free, capacity=seen.inodes)
     return found

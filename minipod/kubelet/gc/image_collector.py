@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -20,6 +19,7 @@ from minipod.kubelet.gc import image_policy
 from minipod.kubelet.gc.types import DiskSpace, ImageRecord
 from minipod.kubelet.gc.usage import image_ids, layers_of, used_images
 from minipod.kubelet.services import Services
+from minipod.linux import machine
 
 log = logging.getLogger(__name__)
 
@@ -165,8 +165,8 @@ class ImageCollector:
             await images.collect(layers_of(images.list(), self._used()))
 
     def _space(self) -> DiskSpace:
-        info = os.statvfs(self._services.settings.data_dir / "images")
-        return DiskSpace(capacity=info.f_blocks * info.f_frsize, available=info.f_bavail * info.f_frsize)
+        found = machine.file_system(self._services.settings.data_dir / "images")
+        return DiskSpace(capacity=found.capacity, available=found.available)
 
     async def _delete(
         self, records: Sequence[ImageRecord], *, enough: int | None = None

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from minipod.api import core_v1
-from minipod.kubelet.server import machine
 from minipod.kubelet.server.exposition import Family, page
 from minipod.kubelet.server.measure import GroupStats, measure
 from minipod.kubelet.server.stats import measure_machine
 from minipod.kubelet.server.survey import PodUse, survey
 from minipod.kubelet.services import Services
 from minipod.kubelet.status.records import LABEL_IMAGE
+from minipod.linux import machine
 
 Labels = dict[str, str]
 Value = Callable[[GroupStats], float | None]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from minipod.api import core_v1, timestamps
-from minipod.kubelet.server import machine
 from minipod.kubelet.server.measure import CpuRates, GroupStats, measure
 from minipod.kubelet.server.survey import PodUse, survey
 from minipod.kubelet.services import Services
+from minipod.linux import machine
 from minipod.linux.cgroup2 import pressure
 from minipod.linux.cgroup2.memory import MemoryStat
 from minipod.linux.cgroup2.pressure import Pressure, Stall
@@ -179,8 +179,9 @@ def _network(now: str, found: list[machine.Interface]) -> Json:
 
 
 def _file_system(now: str, path: Path) -> Json | None:
-    found = machine.file_system(path)
-    if found is None:
+    try:
+        found = machine.file_system(path)
+    except OSError:
         return None
     return {
         "time": now,

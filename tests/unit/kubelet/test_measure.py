@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minipod.kubelet.server import machine
 from minipod.kubelet.server.exposition import Family, page
 from minipod.kubelet.server.measure import CpuRates
+from minipod.linux import machine
 from minipod.linux.cgroup2 import io, pressure
 
 SECOND = 1_000_000_000

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from minipod.kubelet.limit_settings import swap_is_counted, swap_total
+from minipod.kubelet.limit_settings import swap_is_counted
 from minipod.kubelet.node_cgroups import NodeCgroups, limits_of_all_pods, without_harm
+from minipod.linux.machine import meminfo
 from tests.unit.kubelet.pods import container, host, pod, settings
 
 
@@ -63,8 +64,8 @@ def test_weights_are_written_when_they_change_and_only_then(tmp_path: Path) -> N
 
 
 def test_swap_of_the_host(tmp_path: Path) -> None:
-    assert swap_total("MemTotal: 5 kB\nSwapTotal: 2 kB\n") == 2048
-    assert swap_total("") == 0
+    assert meminfo("MemTotal: 5 kB\nSwapTotal: 2 kB\n").get("SwapTotal", 0) == 2048
+    assert meminfo("").get("SwapTotal", 0) == 0
     assert swap_is_counted(tmp_path)
     (tmp_path / "system.slice").mkdir()
     (tmp_path / "system.slice" / "memory.max").touch()

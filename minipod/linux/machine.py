@@ -41,12 +41,18 @@ class FileSystem:
     inodes: int
 
 
-def memory_use(text: str) -> MemoryUse:
-    """From /proc/meminfo. The working set is what is used less the file cache that can be dropped at once."""
-    values = {
+def meminfo(text: str) -> dict[str, int]:
+    """/proc/meminfo in bytes: {"MemTotal": ...}."""
+    return {
         key: int(rest.split()[0]) * 1024
         for key, _, rest in (line.partition(":") for line in text.splitlines())
+        if rest
     }
+
+
+def memory_use(text: str) -> MemoryUse:
+    """From /proc/meminfo. The working set is what is used less the file cache that can be dropped at once."""
+    values = meminfo(text)
     used = values["MemTotal"] - values["MemFree"]
     return MemoryUse(
         total=values["MemTotal"],
@@ -86,12 +92,9 @@ def interfaces_of(pid: int | str) -> list[Interface]:
         return []
 
 
-def file_system(path: Path) -> FileSystem | None:
-    """None where there is none (yet). What root keeps for itself does not count as available, as with df(1)."""
-    try:
-        info = os.statvfs(path)
-    except OSError:
-        return None
+def file_system(path: Path) -> FileSystem:
+    """What root keeps for itself does not count as available, as with df(1). Raises OSError."""
+    info = os.statvfs(path)
     return FileSystem(
         available=info.f_bavail * info.f_frsize,
         capacity=info.f_blocks * info.f_frsize,
@@ -107,10 +110,14 @@ def page_faults(text: str) -> tuple[int, int]:
     return int(values.get("pgfault", 0)), int(values.get("pgmajfault", 0))
 
 
+def most_tasks(proc: Path = PROC) -> int:
+    """How many there can be at once; threads count."""
+    return min(int((proc / "sys/kernel" / name).read_text()) for name in ("pid_max", "threads-max"))
+
+
 def tasks(proc: Path = PROC) -> tuple[int, int]:
     """(how many there can be, how many there are); threads count."""
-    most = min(int((proc / "sys/kernel" / name).read_text()) for name in ("pid_max", "threads-max"))
-    return most, int((proc / "loadavg").read_text().split()[3].partition("/")[2])
+    return most_tasks(proc), int((proc / "loadavg").read_text().split()[3].partition("/")[2])
 
 
 def boot_time(proc: Path = PROC) -> int:
