@@ -56,7 +56,7 @@ def pod_requests(pod: Pod) -> dict[str, str]:
 def effective_requests(pod: Pod) -> Amounts:
     """pod_requests() as numbers."""
     sums = {**_aggregate(pod, "requests"), **_pod_level(pod, "requests")}
-    return _total((sums, amounts(pod.spec.overhead)))
+    return total((sums, amounts(pod.spec.overhead)))
 
 
 def pod_limits(pod: Pod) -> dict[str, str]:
@@ -99,7 +99,7 @@ def qos_class(pod: Pod) -> str:
     if not any(asked) and not any(limited):
         return QosClass.BEST_EFFORT.value
     everywhere = all(len(limit) == 2 for limit in limited)
-    if everywhere and _total(asked) == _total(limited):
+    if everywhere and total(asked) == total(limited):
         return QosClass.GUARANTEED.value
     return QosClass.BURSTABLE.value
 
@@ -140,16 +140,16 @@ def _of(container: Container | EphemeralContainer, which: str) -> Amounts:
 
 def _aggregate(pod: Pod, which: str) -> Amounts:
     """All that run together, or the greediest moment of initialisation when that is more (resource by resource)."""
-    running = _total(_of(container, which) for container in pod.spec.containers)
+    running = total(_of(container, which) for container in pod.spec.containers)
     sidecars: Amounts = {}
     peak: Amounts = {}
     for container in pod.spec.initContainers:
         own = _of(container, which)
         if is_sidecar(container):
-            running = _total((running, own))
-            sidecars = moment = _total((sidecars, own))
+            running = total((running, own))
+            sidecars = moment = total((sidecars, own))
         else:
-            moment = _total((sidecars, own))
+            moment = total((sidecars, own))
         peak = _largest(peak, moment)
     return _largest(running, peak)
 
@@ -169,7 +169,7 @@ def is_pod_level(name: str) -> bool:
 def _limits(pod: Pod) -> Amounts:
     sums = {**_aggregate(pod, "limits"), **_pod_level(pod, "limits")}
     overhead = {name: amount for name, amount in amounts(pod.spec.overhead).items() if sums.get(name)}
-    return _total((sums, overhead))
+    return total((sums, overhead))
 
 
 def _texts(found: Amounts) -> dict[str, str]:
@@ -186,7 +186,8 @@ def _compute(quantities: Mapping[str, str]) -> Amounts:
     }
 
 
-def _total(many: Iterable[Amounts]) -> Amounts:
+def total(many: Iterable[Amounts]) -> Amounts:
+    """The sum, resource by resource."""
     sums: Amounts = {}
     for one in many:
         for name, amount in one.items():

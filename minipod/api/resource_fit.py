@@ -7,7 +7,7 @@ https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -85,15 +85,7 @@ def requests(pod: Pod) -> Amounts:
             surplus = amount - own.get(name, Fraction(0))
             if surplus > 0:
                 more[name] = more.get(name, Fraction(0)) + surplus
-    return sum_of((asked, more))
-
-
-def sum_of(many: Iterable[Amounts]) -> Amounts:
-    sums: Amounts = {}
-    for one in many:
-        for name, amount in one.items():
-            sums[name] = sums.get(name, Fraction(0)) + amount
-    return sums
+    return pod_resources.total((asked, more))
 
 
 def units(name: str, amount: Fraction) -> int:

@@ -139,12 +139,14 @@ class ApiServer:
             return await self._handler.answer(request, listener.authenticate)
 
         tls = listener.tls if isinstance(listener, TcpListener) else None
-        server = GuardedServer(answer, _OPTIONS) if tls else web.Server(answer, **_OPTIONS)
-        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        guarded = GuardedServer(answer, _OPTIONS) if tls else None
+        runner = web.ServerRunner(
+            guarded or web.Server(answer, **_OPTIONS), shutdown_timeout=_SHUTDOWN_TIMEOUT
+        )
         await runner.setup()
         self._sites.append(_Site(listener, sock, runner))
-        if tls and isinstance(server, GuardedServer):
-            await Door(runner, server, sock, tls, _BACKLOG).start()
+        if tls and guarded:
+            await Door(runner, guarded, sock, tls, _BACKLOG).start()
         else:
             await web.SockSite(runner, sock, backlog=_BACKLOG).start()
 

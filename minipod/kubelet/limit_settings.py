@@ -9,6 +9,7 @@ from minipod.kubelet.containers.limit_policy import LimitPolicy
 from minipod.kubelet.node_resources import pods_limit
 from minipod.kubelet.settings import NodeSettings
 from minipod.linux import machine
+from minipod.linux.cgroup2 import memory
 
 LIMITED_SWAP = "LimitedSwap"
 ENFORCE_PODS = "pods"
@@ -30,18 +31,7 @@ def limit_policy(
         memory_throttling_factor=memory_throttling_factor,
         limited_swap=swap_behavior == LIMITED_SWAP,
         swap_capacity=machine.meminfo(Path("/proc/meminfo").read_text()).get("SwapTotal", 0),
-        swap_counted=swap_is_counted(settings.cgroup_root),
+        swap_counted=memory.swap_counted(settings.cgroup_root) is not False,
         allocatable_memory=int(pods_limit(settings)[MEMORY]),
         enforce_allocatable=ENFORCE_PODS in enforce_node_allocatable,
     )
-
-
-def swap_is_counted(cgroup_root: Path) -> bool:
-    """Whether groups have memory.swap.max. The root has none, so another group that has memory.max is asked.
-
-    Without any (nobody hands the memory controller down yet) it is taken to be so, as it is unless the kernel was
-    started with swapaccount=0.
-    """
-    for group in (path.parent for path in cgroup_root.glob("*/memory.max")):
-        return (group / "memory.swap.max").exists()
-    return True

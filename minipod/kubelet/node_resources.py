@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from minipod.api import pod_resources, quantity
 from minipod.api.pod_resources import CPU, HUGE_PAGES, MEMORY, Amounts
-from minipod.api.resource_fit import EPHEMERAL_STORAGE, PODS, sum_of
+from minipod.api.resource_fit import EPHEMERAL_STORAGE, PODS
 from minipod.kubelet.eviction.types import Signal
 from minipod.kubelet.settings import NodeSettings
 
@@ -36,7 +36,7 @@ def capacity(settings: NodeSettings) -> Amounts:
 
 def allocatable(settings: NodeSettings) -> Amounts:
     """What the scheduler may give away. Huge pages are memory that nothing else can have."""
-    left = _less(settings, sum_of((_reserved(settings), _eviction_reserve(settings))))
+    left = _less(settings, pod_resources.total((_reserved(settings), _eviction_reserve(settings))))
     pages = sum((amount for name, amount in left.items() if name.startswith(HUGE_PAGES)), Fraction(0))
     left[MEMORY] = max(left[MEMORY] - pages, Fraction(0))
     return left
@@ -61,7 +61,7 @@ def _less(settings: NodeSettings, kept: Amounts) -> Amounts:
 
 
 def _reserved(settings: NodeSettings) -> Amounts:
-    return sum_of(
+    return pod_resources.total(
         (pod_resources.amounts(settings.system_reserved), pod_resources.amounts(settings.kube_reserved))
     )
 

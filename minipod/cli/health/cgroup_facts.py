@@ -10,7 +10,7 @@ from pathlib import Path
 from minipod.cli.health import boot
 from minipod.cli.health.boot import Boot
 from minipod.cli.health.controllers import Cgroups, Subsystem
-from minipod.linux.cgroup2 import delegation
+from minipod.linux.cgroup2 import delegation, memory
 
 FIRST_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO of linux/proc_ns.h: the inode of the host's own pid namespace."""
@@ -88,8 +88,8 @@ def container_kind(systemd: str, environ: str, *, docker: bool, podman: bool, ho
 
 def swap_counted(mount: str, cmdline: Sequence[str]) -> bool:
     """Whether groups limit swap, too: by one that has the memory controller, else by the command line."""
-    for group in (path.parent for path in Path(mount or "/nowhere").glob("*/memory.max")):
-        return (group / "memory.swap.max").exists()
+    if mount and (seen := memory.swap_counted(Path(mount))) is not None:
+        return seen
     return not {"swapaccount=0", "swapaccount=n"} & set(cmdline)
 
 

@@ -73,6 +73,16 @@ def _swap(group: Path) -> int:
         return 0
 
 
+def swap_counted(mount: Path) -> bool | None:
+    """Whether groups have memory.swap.max; None when none below `mount` has the controller, to see it by.
+
+    The root group has neither file. Without swapaccount=0 on the kernel command line they have it.
+    """
+    for group in (path.parent for path in mount.glob("*/memory.max")):
+        return (group / "memory.swap.max").exists()
+    return None
+
+
 def oom_kills(group: Path) -> int:
     """How many processes of the group the out-of-memory killer has ended (memory.events)."""
     return flat_keyed(read(group, "memory.events")).get("oom_kill", 0)

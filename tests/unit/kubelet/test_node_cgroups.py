@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from minipod.kubelet.limit_settings import swap_is_counted
 from minipod.kubelet.node_cgroups import NodeCgroups, limits_of_all_pods, without_harm
+from minipod.linux.cgroup2.memory import swap_counted
 from minipod.linux.machine import meminfo
 from tests.unit.kubelet.pods import container, host, pod, settings
 
@@ -66,9 +66,9 @@ def test_weights_are_written_when_they_change_and_only_then(tmp_path: Path) -> N
 def test_swap_of_the_host(tmp_path: Path) -> None:
     assert meminfo("MemTotal: 5 kB\nSwapTotal: 2 kB\n").get("SwapTotal", 0) == 2048
     assert meminfo("").get("SwapTotal", 0) == 0
-    assert swap_is_counted(tmp_path)
+    assert swap_counted(tmp_path) is None
     (tmp_path / "system.slice").mkdir()
     (tmp_path / "system.slice" / "memory.max").touch()
-    assert not swap_is_counted(tmp_path)
+    assert swap_counted(tmp_path) is False
     (tmp_path / "system.slice" / "memory.swap.max").touch()
-    assert swap_is_counted(tmp_path)
+    assert swap_counted(tmp_path) is True
