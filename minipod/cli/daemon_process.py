@@ -54,7 +54,7 @@ def find_daemon(path: str) -> DaemonProcess | None:
 
     Raises CommandError when there is one that we may not see or signal.
     """
-    if (pid := _lock_holder_beside(Path(path))) != 0:
+    if (pid := lock_holder_beside(Path(path))) != 0:
         # Better than to ask the socket: where systemd has opened it, connecting would start a daemon.
         return _open(pid)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as client:
@@ -80,12 +80,21 @@ def _open(pid: int) -> DaemonProcess | None:
         raise CommandError(f"cannot reach the daemon (pid {pid}): {error.strerror}") from error
 
 
-def _lock_holder_beside(socket_path: Path) -> int:
+def lock_holder_beside(socket_path: Path) -> int:
     """The daemon that has locked the socket's directory; 0: none, as far as can be told."""
     try:
         return lock_holder(socket_path.with_name("lock").stat(), Path("/proc/locks").read_text())
     except OSError:
         return 0
+
+
+def in_service(pid: int) -> bool:
+    """Whether a process belongs to minipod.service, by its cgroup."""
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.endswith("/minipod.service") for line in groups)
 
 
 @contextmanager

@@ -11,10 +11,9 @@ import click
 
 from minipod.cli import options
 from minipod.cli.command import Verb
-from minipod.cli.daemon_process import find_daemon
+from minipod.cli.daemon_process import find_daemon, in_service
 from minipod.cli.durations import parse_duration
 from minipod.cli.errors import CommandError
-from minipod.cli.install import in_service
 from minipod.cli.node_pages import proxy_path
 from minipod.cli.session import Session
 from minipod.systemd import units

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from pathlib import Path
 
 import click
 
 from minipod.cli import options
 from minipod.cli.command import Verb
 from minipod.cli.config_options import config_options
-from minipod.cli.daemon_process import lock_holder
+from minipod.cli.daemon_process import in_service, lock_holder_beside
 from minipod.cli.errors import CommandError
 from minipod.config import DEFAULT_FILE, Config, ConfigError
 
@@ -39,12 +37,11 @@ def command(*, start: bool, config_file: str | None, **flags: str | None) -> Non
         raise CommandError(f"--cgroup-parent: pods of the service live in {units.CGROUP_PARENT}")
     try:
         check_booted()
+        # What is to be refused is refused before anything is written.
         config = Config.from_sources(environ={}, flags=asked)
         _refuse_beside(config)
         installation.refuse_others()
-        configured = installation.write_settings(
-            asked
-        )  # what is refused is refused before anything is written
+        configured = installation.write_settings(asked)
         written = installation.write_units(config)
         pods_run = is_active(units.PODS)
         if start:
@@ -65,20 +62,8 @@ def command(*, start: bool, config_file: str | None, **flags: str | None) -> Non
 
 def _refuse_beside(config: Config) -> None:
     """A daemon that was started by hand in the same directories would keep the service from starting."""
-    lock = config.run_dir / "lock"
-    pid = 0
-    with suppress(FileNotFoundError):
-        pid = lock_holder(lock.stat(), Path("/proc/locks").read_text())
+    pid = lock_holder_beside(config.socket)
     if pid and not in_service(pid):
         raise CommandError(
             f"a daemon that is not the service (pid {pid}) uses {config.run_dir}: end it first (minipod down)"
         )
-
-
-def in_service(pid: int) -> bool:
-    """Whether a process belongs to minipod.service, by its cgroup."""
-    try:
-        groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    except OSError:
-        return False
-    return any(line.endswith("/minipod.service") for line in groups)

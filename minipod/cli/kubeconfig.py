@@ -14,6 +14,7 @@ from minipod.cli import options
 from minipod.cli.command import Verb
 from minipod.cli.config_options import config_options, read_config
 from minipod.cli.errors import CommandError
+from minipod.linux.replace_file import replace_file
 
 USER = "kubernetes-admin"
 GROUP = "system:masters"
@@ -120,17 +121,9 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 def write(path: Path, config: dict[str, Any]) -> None:
     """Put it there in one step, for its owner only. Raises CommandError."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(fd, "w") as file:
-                file.write(_yaml(config))
-            fresh.rename(path)
-        except OSError:
-            fresh.unlink()
-            raise
+        replace_file(path, _yaml(config).encode(), mode=0o600)
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error.strerror}") from error
 

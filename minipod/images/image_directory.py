@@ -22,10 +22,11 @@ from minipod.images.catalog import Catalog, Entry, Removal, merge, same, tidy
 from minipod.images.content import Content, host_platform, read_content
 from minipod.images.errors import ImageError, ImageStoreError
 from minipod.images.layers import LayerDirectory
-from minipod.images.layout import Layout, Record, sync_directory
+from minipod.images.layout import Layout, Record
 from minipod.images.oci import Descriptor, Platform
 from minipod.images.types import Image
 from minipod.images.workshop import Workshop
+from minipod.linux.replace_file import sync_directory
 from minipod.linux.syncfs import syncfs
 from minipod.linux.tree import remove_tree
 

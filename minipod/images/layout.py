@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from minipod.images import oci
 from minipod.images.compression import CHUNK, Source
 from minipod.images.errors import InvalidImageError
 from minipod.images.oci import Descriptor, Index
+from minipod.linux.replace_file import replace_file
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -132,7 +132,9 @@ class Layout:
         self.blobs.directory.mkdir(parents=True, exist_ok=True)
         version = self.root / "oci-layout"
         if not version.exists():
-            replace_file(version, oci.encode({"imageLayoutVersion": oci.LAYOUT_VERSION}))
+            replace_file(
+                version, oci.encode({"imageLayoutVersion": oci.LAYOUT_VERSION}), mode=0o644, durable=True
+            )
         if not self._index.exists():
             self.write_index([])
 
@@ -145,7 +147,7 @@ class Layout:
         """Replace index.json in one step. When this returns it is on the disk."""
         descriptors = [_described(r) for r in sorted(records, key=lambda r: (r.name, r.target.digest))]
         index = Index(schema_version=2, media_type=oci.INDEX, manifests=descriptors)
-        replace_file(self._index, oci.encode(index))
+        replace_file(self._index, oci.encode(index), mode=0o644, durable=True)
 
 
 def _record(descriptor: Descriptor) -> Record:
@@ -161,23 +163,3 @@ def _described(record: Record) -> Descriptor:
     return Descriptor(
         media_type=target.media_type, digest=target.digest, size=target.size, annotations=annotations or None
     )
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file so that at any moment, a power cut included, it has its old content or its new."""
-    unfinished = path.with_name(f".{path.name}.new")
-    with unfinished.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Write a directory's names to the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

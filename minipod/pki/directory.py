@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from minipod.linux.replace_file import replace_file
 from minipod.pki import certificates
 from minipod.pki.certificates import KeyPair
 
@@ -106,16 +107,5 @@ class PkiDirectory:
             os.close(fd)
 
     def _write(self, name: str, data: bytes, *, mode: int) -> None:
-        fresh = self.path / f".{name}.new"
-        fresh.unlink(missing_ok=True)
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        fresh.rename(self.path / name)
-        directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)  # or a power failure takes back an authority that clients know already
-        finally:
-            os.close(directory)
+        # Durable, or a power failure takes back an authority that clients know already.
+        replace_file(self.path / name, data, mode=mode, durable=True)

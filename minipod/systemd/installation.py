@@ -10,6 +10,7 @@ from pathlib import Path
 
 from minipod.config import DEFAULT_FILE, Config
 from minipod.linux.cgroup2 import cgroup
+from minipod.linux.replace_file import replace_file
 from minipod.systemd import settings, units
 from minipod.systemd.systemctl import SystemdError, is_active, recent_log, systemctl
 
@@ -128,8 +129,5 @@ def _write(path: Path, text: str) -> bool:
     if path.exists() and path.read_text() == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text)
-    fresh.chmod(0o644)
-    fresh.rename(path)
+    replace_file(path, text.encode(), mode=0o644)
     return True

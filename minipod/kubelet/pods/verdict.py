@@ -8,7 +8,6 @@ written) and goes with them once the pod's last status has been written.
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import msgspec
 from minipod.api import core_v1
 from minipod.kubelet.backoff import MICROSECONDS
 from minipod.kubelet.status.generate import Failed
+from minipod.linux.replace_file import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +37,9 @@ class Verdict:
 
 def record(shared_dir: Path, verdict: Verdict) -> None:
     """Put it on file. Where that fails it holds all the same, as long as this daemon lives."""
-    target = shared_dir / _NAME
-    fresh = target.with_suffix(".new")
     try:
         shared_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-        fresh.write_bytes(msgspec.json.encode(verdict))
-        os.replace(fresh, target)
+        replace_file(shared_dir / _NAME, msgspec.json.encode(verdict), mode=0o644)
     except OSError as error:
         log.warning("cannot put a pod's end on file: %s", error)
 
