@@ -108,7 +108,7 @@ class LogFile:
         if self._size and self._size + len(batch) > self._max_bytes:
             self._rotate()
         try:
-            _replace_file(self._fd, batch)
+            _write_whole(self._fd, batch)
         except OSError as error:
             self.lost += source_bytes
             self.error = error
@@ -174,7 +174,7 @@ def _open(path: Path) -> int:
         return os.open(path, _FLAGS, _FILE_MODE)
 
 
-def _replace_file(fd: int, data: bytes) -> None:
+def _write_whole(fd: int, data: bytes) -> None:
     """Append all of `data`; on an error the file is as it was before."""
     written = os.write(fd, data)
     try:
