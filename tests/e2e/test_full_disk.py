@@ -13,8 +13,11 @@ from tests.helpers.daemon import Daemon
 from tests.helpers.wait import wait_until
 
 MB = 1 << 20
-GREEDY = "while :; do cat /dev/zero >> /v/fill 2>/dev/null; [ -e /v/enough ] && break; sleep 0.05; done; sleep 1000"
-"""Takes every block that becomes free, too."""
+GREEDY = (
+    "while :; do cat /dev/zero >> /v/fill 2>/dev/null; dd if=/dev/zero bs=1024 of=/v/rest 2>/dev/null; "
+    "[ -e /v/enough ] && break; sleep 0.05; done; sleep 1000"
+)
+"""Takes every block that becomes free, too; the last ones by small writes to another file: large ones leave some."""
 
 FILLER = {
     "apiVersion": "v1",
